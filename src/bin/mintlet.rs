@@ -1,0 +1,10 @@
+//! `mintlet`: the command line.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    mintlet::cli::run(mintlet::cli::Cli::parse()).await
+}

@@ -1,0 +1,79 @@
+//! The `mintlet` command line.
+
+pub mod client;
+pub mod clients_table;
+pub mod http;
+pub mod key;
+pub mod local;
+pub mod registration;
+pub mod serve;
+pub mod token;
+
+use std::{fmt, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// An OAuth 2.0 token service for machines.
+#[derive(Debug, Parser)]
+#[command(name = "mintlet", version, about, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the token service here, with an embedded DynamoDB
+    Serve(serve::Args),
+    /// Register and manage clients
+    Client(client::Args),
+    /// Make and show signing keys
+    Key(key::Args),
+    /// Look into tokens
+    Token(token::Args),
+}
+
+/// Why a command could not be carried out: a text for the terminal, without any secret.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure with that text.
+    pub fn new(text: impl fmt::Display) -> Self {
+        Self(text.to_string())
+    }
+
+    /// A failure of an AWS call: the service's own message, or what kept it from answering.
+    pub fn sdk<E, R>(error: aws_sdk_dynamodb::error::SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
+        R: fmt::Debug,
+    {
+        match error.as_service_error().and_then(|service| service.message().map(|text| (service.code(), text))) {
+            Some((code, text)) => Self(format!("{}: {text}", code.unwrap_or("AWS"))),
+            None => Self(aws_sdk_dynamodb::error::DisplayErrorContext(&error).to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Carries out a command line.
+pub async fn run(cli: Cli) -> ExitCode {
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Client(args) => client::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
+        Command::Token(args) => token::run(args).await,
+    };
+    outcome.unwrap_or_else(|failure| {
+        eprintln!("mintlet: {failure}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,273 @@
+//! The clients table as an operator changes it: every write carries the condition under which it was decided.
+
+use aws_sdk_dynamodb::{Client as Sdk, types::AttributeValue};
+
+use super::{
+    Failure,
+    registration::{MAX_SECRETS, Registration, SecretInput, SecretValue},
+};
+use crate::{
+    edge::{
+        dynamodb::{CLIENTS_KEY, DynamoDb, Item, from_item, to_item},
+        moment,
+    },
+    oauth::{
+        client::{Client, ClientId, ClientSecret},
+        secret::{Secret, SecretHash},
+    },
+    service::StoreFault,
+};
+
+/// The clients table of a deployment.
+pub struct ClientsTable {
+    sdk: Sdk,
+    table: String,
+}
+
+/// What applying a registration did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// There was no such client.
+    Created,
+    /// There was one, and it has changed.
+    Updated,
+    /// There was one, and it is as asked for.
+    Unchanged,
+}
+
+// A secret shorter than this may be one that a person chose, and is stored under a slow hash.
+const MIN_RANDOM_SECRET_CHARS: usize = 32;
+
+impl ClientsTable {
+    /// The table of that name.
+    pub fn new(sdk: Sdk, table: impl Into<String>) -> Self {
+        Self { sdk, table: table.into() }
+    }
+
+    /// Reads one client.
+    ///
+    /// # Errors
+    /// If the table cannot be read, or the item is malformed.
+    pub async fn get(&self, id: &ClientId) -> Result<Option<Client>, Failure> {
+        DynamoDb::new(self.sdk.clone(), self.table.as_str()).client(id).await.map_err(|fault| match fault {
+            StoreFault::Unavailable(detail) => Failure::new(format!("table {}: {detail}", self.table)),
+            StoreFault::MalformedItem(detail) => Failure::new(format!("the item of {id} is malformed {detail}")),
+        })
+    }
+
+    /// Reads one client that has to exist.
+    ///
+    /// # Errors
+    /// If it does not, and as [`ClientsTable::get`].
+    pub async fn existing(&self, id: &ClientId) -> Result<Client, Failure> {
+        self.get(id).await?.ok_or_else(|| Failure::new(format!("there is no client {id}")))
+    }
+
+    /// Reads all clients, ordered by id.
+    ///
+    /// # Errors
+    /// If the table cannot be read, or an item is malformed.
+    pub async fn list(&self) -> Result<Vec<Client>, Failure> {
+        let mut pages = self.sdk.scan().table_name(&self.table).into_paginator().items().send();
+        let mut clients = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(Failure::sdk)?;
+            let id = item.get(CLIENTS_KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+            let client = from_item(item).map_err(|fault| Failure::new(format!("the item of {id}: {fault:?}")))?;
+            clients.push(client);
+        }
+        clients.sort_by(|a, b| a.client_id.as_str().cmp(b.client_id.as_str()));
+        Ok(clients)
+    }
+
+    /// Brings clients to what is asked for. Nothing is written unless all of it can be.
+    ///
+    /// # Errors
+    /// If an entry cannot be carried out, a client changed meanwhile, or the table refuses.
+    pub async fn apply(&self, registrations: Vec<Registration>) -> Result<Vec<(ClientId, Applied)>, Failure> {
+        let now = moment::now();
+        let mut planned = Vec::with_capacity(registrations.len());
+        for registration in registrations {
+            let before = self.get(&registration.client.client_id).await?;
+            let after = merge(registration, before.as_ref(), now)?;
+            planned.push((before, after));
+        }
+        let mut applied = Vec::with_capacity(planned.len());
+        for (before, after) in planned {
+            let outcome = match &before {
+                None => {
+                    self.create(&after).await?;
+                    Applied::Created
+                }
+                Some(before) if same(before, &after)? => Applied::Unchanged,
+                Some(before) => {
+                    self.replace(before, &after).await?;
+                    Applied::Updated
+                }
+            };
+            applied.push((after.client_id, outcome));
+        }
+        Ok(applied)
+    }
+
+    /// Writes a client that must not exist yet.
+    ///
+    /// # Errors
+    /// If it does, or the table refuses.
+    pub async fn create(&self, client: &Client) -> Result<(), Failure> {
+        self.sdk
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item(client)?))
+            .condition_expression("attribute_not_exists(client_id)")
+            .send()
+            .await
+            .map_err(|error| conditional(error, &format!("there is a client {} already", client.client_id)))?;
+        Ok(())
+    }
+
+    /// Writes a client over the one that was read.
+    ///
+    /// # Errors
+    /// If it changed meanwhile, or the table refuses.
+    pub async fn replace(&self, before: &Client, after: &Client) -> Result<(), Failure> {
+        let mut seen = item(before)?;
+        let secrets = seen.remove("client_secrets").unwrap_or(AttributeValue::L(Vec::new()));
+        self.sdk
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item(after)?))
+            .condition_expression("updated_at = :updated_at AND client_secrets = :client_secrets")
+            .expression_attribute_values(":updated_at", AttributeValue::N(before.updated_at.to_string()))
+            .expression_attribute_values(":client_secrets", secrets)
+            .send()
+            .await
+            .map_err(|error| conditional(error, &format!("client {} changed meanwhile; try again", after.client_id)))?;
+        Ok(())
+    }
+
+    /// Deletes a client that has to exist.
+    ///
+    /// # Errors
+    /// If it does not, or the table refuses.
+    pub async fn delete(&self, id: &ClientId) -> Result<(), Failure> {
+        self.sdk
+            .delete_item()
+            .table_name(&self.table)
+            .key(CLIENTS_KEY, AttributeValue::S(id.to_string()))
+            .condition_expression("attribute_exists(client_id)")
+            .send()
+            .await
+            .map_err(|error| conditional(error, &format!("there is no client {id}")))?;
+        Ok(())
+    }
+}
+
+/// A new secret: 256 random bits, recognisable by its prefix, in unreserved characters (RFC 3986 section 2.3).
+///
+/// # Errors
+/// If the operating system has no randomness.
+pub fn generate_secret() -> Result<Secret, Failure> {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let bytes = zeroize::Zeroizing::new(moment::random::<32>().map_err(Failure::new)?);
+    Ok(Secret::new(format!("mintlet_cs_{}", URL_SAFE_NO_PAD.encode(*bytes))))
+}
+
+/// Adds a secret to a client, under the next free id.
+///
+/// # Errors
+/// If the client has as many as it may have, or the operating system has no randomness.
+pub fn add_secret(client: &mut Client, secret: &Secret, label: Option<String>, now: u64) -> Result<(), Failure> {
+    if client.client_secrets.len() >= MAX_SECRETS {
+        return Err(Failure::new(format!("client {} has {MAX_SECRETS} secrets; let one go first", client.client_id)));
+    }
+    let id = next_id(&client.client_secrets);
+    let hash = hash(secret)?;
+    client.client_secrets.push(ClientSecret { id, label, hash, created_at: now, expires_at: None });
+    Ok(())
+}
+
+fn hash(secret: &Secret) -> Result<SecretHash, Failure> {
+    let salt = moment::random().map_err(Failure::new)?;
+    if secret.expose().chars().count() >= MIN_RANDOM_SECRET_CHARS {
+        Ok(SecretHash::of_random_secret(secret, salt))
+    } else {
+        SecretHash::of_chosen_secret(secret, salt).map_err(Failure::new)
+    }
+}
+
+fn merge(registration: Registration, before: Option<&Client>, now: u64) -> Result<Client, Failure> {
+    let Registration { mut client, secrets } = registration;
+    let held = before.map(|before| before.client_secrets.as_slice()).unwrap_or_default();
+    client.created_at = before.map_or(now, |before| before.created_at);
+    client.updated_at = now;
+    match secrets {
+        None => client.client_secrets = held.to_vec(),
+        Some(inputs) => {
+            for input in inputs {
+                let secret = merge_secret(input, &client, held, now)?;
+                client.client_secrets.push(secret);
+            }
+        }
+    }
+    Ok(client)
+}
+
+// A secret that the client has already stays as it is stored, so that applying the same file again changes nothing.
+fn merge_secret(input: SecretInput, client: &Client, held: &[ClientSecret], now: u64) -> Result<ClientSecret, Failure> {
+    let SecretInput { id, label, expires_at, value } = input;
+    let known = held.iter().find(|held| {
+        id.as_ref().is_none_or(|id| *id == held.id)
+            && match &value {
+                SecretValue::Clear(secret) => held.hash.verify(secret),
+                SecretValue::Hash(hash) => held.hash.as_str() == hash.as_str(),
+                SecretValue::Kept => true,
+            }
+    });
+    if let Some(known) = known {
+        let kept = matches!(value, SecretValue::Kept);
+        return Ok(ClientSecret {
+            label: if kept { label.or_else(|| known.label.clone()) } else { label },
+            expires_at,
+            ..known.clone()
+        });
+    }
+    let hash = match value {
+        SecretValue::Clear(secret) => hash(&secret)?,
+        SecretValue::Hash(hash) => hash,
+        SecretValue::Kept => {
+            let id = id.unwrap_or_default();
+            return Err(Failure::new(format!("client {} has no secret {id:?}", client.client_id)));
+        }
+    };
+    let used: Vec<_> = held.iter().chain(&client.client_secrets).cloned().collect();
+    let id = id.unwrap_or_else(|| next_id(&used));
+    Ok(ClientSecret { id, label, hash, created_at: now, expires_at })
+}
+
+fn next_id(secrets: &[ClientSecret]) -> String {
+    let numbers = secrets.iter().filter_map(|secret| secret.id.strip_prefix('s')?.parse::<u32>().ok());
+    format!("s{}", numbers.max().unwrap_or(0).saturating_add(1))
+}
+
+fn same(before: &Client, after: &Client) -> Result<bool, Failure> {
+    let (mut before, mut after) = (item(before)?, item(after)?);
+    before.remove("updated_at");
+    after.remove("updated_at");
+    Ok(before == after)
+}
+
+fn item(client: &Client) -> Result<Item, Failure> {
+    to_item(client).map_err(Failure::new)
+}
+
+fn conditional<E, R>(error: aws_sdk_dynamodb::error::SdkError<E, R>, unmet: &str) -> Failure
+where
+    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug,
+{
+    match error.as_service_error().and_then(|service| service.code()) {
+        Some("ConditionalCheckFailedException") => Failure::new(unmet),
+        _ => Failure::sdk(error),
+    }
+}

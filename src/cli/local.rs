@@ -1,0 +1,123 @@
+//! The embedded DynamoDB engine of local mode and of the tests: the real SDK talks to it over loopback HTTP.
+
+use std::{net::Ipv4Addr, path::Path, time::Duration};
+
+use aws_sdk_dynamodb::{
+    Client as Sdk,
+    config::{BehaviorVersion, Credentials, Region},
+    types::{
+        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
+    },
+};
+use dynoxide::Database;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::Failure;
+use crate::edge::dynamodb::{CLIENTS_KEY, STATE_KEY, STATE_TTL};
+
+/// The region and the credentials that local mode uses; the engine takes any.
+pub const REGION: &str = "local";
+/// Both halves of the local credentials.
+pub const CREDENTIAL: &str = "local";
+
+/// A running engine. Dropped, it stops; [`Engine::stop`] waits until it has.
+pub struct Engine {
+    endpoint: String,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the engine on a loopback port (0: any free one), over a file or in memory.
+    ///
+    /// # Errors
+    /// If the port is taken or the file cannot be opened.
+    pub async fn start(port: u16, file: Option<&Path>) -> Result<Self, Failure> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|error| Failure::new(format!("port {port} for DynamoDB: {error}")))?;
+        let endpoint = format!("http://{}", listener.local_addr().map_err(Failure::new)?);
+        let database = match file {
+            Some(path) => Database::new(&path.to_string_lossy()),
+            None => Database::memory(),
+        };
+        let database = database.map_err(|error| Failure::new(format!("the DynamoDB engine: {error}")))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            let stopped = async move { drop(stopped.await) };
+            if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+                tracing::error!(error, "the DynamoDB engine ended");
+            }
+        });
+        Ok(Self { endpoint, stop: Some(stop), server: Some(server) })
+    }
+
+    /// Where it listens, as an `AWS_ENDPOINT_URL_DYNAMODB`.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A client that talks to it.
+    #[must_use]
+    pub fn sdk(&self) -> Sdk {
+        sdk(&self.endpoint)
+    }
+
+    /// Stops it and waits, for a few seconds at most, until open requests are answered and the file is closed.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        if let Some(server) = self.server.take() {
+            drop(tokio::time::timeout(Duration::from_secs(3), server).await);
+        }
+    }
+}
+
+/// A client for an engine at `endpoint`.
+#[must_use]
+pub fn sdk(endpoint: &str) -> Sdk {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local"))
+        .endpoint_url(endpoint);
+    Sdk::from_conf(config.build())
+}
+
+/// Creates the tables that are missing, as template.yaml defines them.
+///
+/// # Errors
+/// If the engine refuses.
+pub async fn create_tables(sdk: &Sdk, clients_table: &str, state_table: &str) -> Result<(), Failure> {
+    let existing = sdk.list_tables().send().await.map_err(Failure::sdk)?.table_names.unwrap_or_default();
+    for (table, key) in [(clients_table, CLIENTS_KEY), (state_table, STATE_KEY)] {
+        if !existing.iter().any(|name| name == table) {
+            create_table(sdk, table, key).await?;
+            if table == state_table {
+                let ttl = TimeToLiveSpecification::builder().enabled(true).attribute_name(STATE_TTL).build();
+                let ttl = ttl.map_err(Failure::new)?;
+                sdk.update_time_to_live()
+                    .table_name(table)
+                    .time_to_live_specification(ttl)
+                    .send()
+                    .await
+                    .map_err(Failure::sdk)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn create_table(sdk: &Sdk, table: &str, key: &str) -> Result<(), Failure> {
+    let attribute = AttributeDefinition::builder().attribute_name(key).attribute_type(ScalarAttributeType::S).build();
+    let schema = KeySchemaElement::builder().attribute_name(key).key_type(KeyType::Hash).build();
+    sdk.create_table()
+        .table_name(table)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute.map_err(Failure::new)?)
+        .key_schema(schema.map_err(Failure::new)?)
+        .send()
+        .await
+        .map_err(Failure::sdk)?;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! `mintlet serve`: the whole service on a laptop. The embedded DynamoDB engine stands for AWS's; all else is the Lambda function.
+
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use clap::Args as ClapArgs;
+use serde_json::json;
+use tokio::net::TcpListener;
+use zeroize::Zeroizing;
+
+use super::{
+    Failure,
+    client::read,
+    clients_table::{ClientsTable, add_secret, generate_secret},
+    http, key,
+    local::{self, Engine},
+    registration,
+};
+use crate::{
+    config::{CLIENTS_TABLE, Config, STATE_TABLE, SigningKeys},
+    dialect::DIALECTS,
+    edge::{
+        handler::Handler,
+        moment,
+        telemetry::{self, Format},
+    },
+    keyring::RingDocument,
+    oauth::{client::Client, client_auth::BasicEncoding, jwt::Alg, secret::Secret},
+};
+
+/// Run the token service here, with an embedded DynamoDB
+///
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
+pub struct Args {
+    /// The port to listen on, on 127.0.0.1; 0 takes any free one
+    #[arg(long, default_value_t = 9000)]
+    port: u16,
+    /// Where clients and signing keys are kept
+    #[arg(long, default_value = DEFAULT_DATA_DIR, conflicts_with = "in_memory")]
+    data_dir: PathBuf,
+    /// Keep nothing
+    #[arg(long)]
+    in_memory: bool,
+    /// A clients file to apply first, as `mintlet client apply` does
+    #[arg(long)]
+    clients: Option<PathBuf>,
+    /// The port of the embedded DynamoDB; 0 takes any free one
+    #[arg(long, default_value_t = 0)]
+    dynamodb_port: u16,
+}
+
+/// Where local mode keeps its data.
+pub const DEFAULT_DATA_DIR: &str = ".mintlet";
+const KEYS_FILE: &str = "signing-keys.json";
+const DATABASE_FILE: &str = "dynamodb.sqlite";
+const ENDPOINT_FILE: &str = "dynamodb-endpoint";
+const HONOURED: [&str; 6] =
+    ["ISSUER", "DIALECTS", "ACCESS_TOKEN_LIFETIME", "CLIENT_CACHE_TTL", "KEYS_CACHE_TTL", "LOG_LEVEL"];
+
+/// Where the server with that data directory has its DynamoDB.
+///
+/// # Errors
+/// If no server runs with it.
+pub fn local_endpoint(data_dir: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(data_dir.join(ENDPOINT_FILE))
+        .map_err(|_| Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display())))
+}
+
+/// Carries out `mintlet serve`.
+///
+/// # Errors
+/// If a port is taken, the clients file has faults, or the configuration has.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+        .await
+        .map_err(|error| Failure::new(format!("port {}: {error}; choose another with --port", args.port)))?;
+    let address = listener.local_addr().map_err(Failure::new)?;
+    let data_dir = (!args.in_memory).then_some(args.data_dir.as_path());
+    let registrations = match &args.clients {
+        Some(path) => registration::read_file(&read(path)?)
+            .map_err(|faults| Failure::new(format!("{}:\n  {}", path.display(), faults.join("\n  "))))?,
+        None => Vec::new(),
+    };
+
+    if let Some(data_dir) = data_dir {
+        make_private_dir(data_dir)?;
+    }
+    let engine = Engine::start(args.dynamodb_port, data_dir.map(|dir| dir.join(DATABASE_FILE)).as_deref()).await?;
+    let sdk = engine.sdk();
+    local::create_tables(&sdk, CLIENTS_TABLE, STATE_TABLE).await?;
+    let table = ClientsTable::new(sdk, CLIENTS_TABLE);
+    table.apply(registrations).await?;
+    let mut clients = table.list().await?;
+    let mut demo = None;
+    if clients.is_empty() && args.clients.is_none() {
+        let (client, secret) = demo_client()?;
+        table.create(&client).await?;
+        clients.push(client);
+        demo = Some(secret);
+    }
+
+    let keys = signing_keys(data_dir, &clients).await?;
+    let config = config(&format!("http://{address}"), keys, engine.endpoint())?;
+    telemetry::start(config.log_level, Format::Text);
+    let handler = Arc::new(Handler::new(&config));
+    handler.warm_up().await;
+    let _endpoint_file = data_dir.map(|dir| EndpointFile::write(dir, engine.endpoint())).transpose()?;
+    announce(&address.to_string(), &config, &engine, clients.len(), demo.as_ref());
+    drop((clients, demo));
+
+    http::serve(listener, handler, stop_signal()).await;
+    engine.stop().await;
+    Ok(())
+}
+
+fn announce(address: &str, config: &Config, engine: &Engine, clients: usize, demo: Option<&Secret>) {
+    println!("mintlet listens on http://{address}");
+    println!("issuer    {}", config.settings.issuer.as_deref().unwrap_or_default());
+    println!("DynamoDB  {} (AWS_ENDPOINT_URL_DYNAMODB)", engine.endpoint());
+    if let SigningKeys::File(path) = &config.signing_keys {
+        println!("keys      {} (SIGNING_KEYS_FILE)", path.display());
+    }
+    println!("clients   {clients}");
+    let Some(secret) = demo else { return };
+    let secret = secret.expose();
+    println!("\nA demo client was made. Its secret is shown this once: {secret}\nGet a token from each endpoint:\n");
+    for dialect in DIALECTS.iter().filter(|dialect| config.settings.dialects.contains(&dialect.name)) {
+        let url = format!("http://{address}{}", dialect.path);
+        // Each as its own clients ask.
+        let arguments = if dialect.policy.auth.basic == Some(BasicEncoding::Form) {
+            format!("-u {DEMO}:{secret} -d grant_type=client_credentials")
+        } else {
+            let body = json!({"grant_type": "client_credentials", "client_id": DEMO, "client_secret": secret});
+            format!("-H 'Content-Type: application/json' -d '{body}'")
+        };
+        println!("curl -s {url} {arguments}");
+    }
+    println!();
+}
+
+const DEMO: &str = "demo";
+
+fn demo_client() -> Result<(Client, Secret), Failure> {
+    let entry = json!({
+        "client_id": DEMO, "client_name": "Demo", "description": "Made by mintlet serve", "scope": "read write",
+        "audience": ["https://api.example.com"], "roles": ["demo"],
+        "eventhos": {"id": 1, "identifier": DEMO, "roles": []}
+    });
+    let registration = registration::read_entry(entry).map_err(|faults| Failure::new(faults.join("; ")))?;
+    let mut client = registration.client;
+    let now = moment::now();
+    client.created_at = now;
+    client.updated_at = now;
+    let secret = generate_secret()?;
+    add_secret(&mut client, &secret, None, now)?;
+    Ok((client, secret))
+}
+
+// RS256, and one key of every other algorithm that a client names.
+async fn signing_keys(data_dir: Option<&Path>, clients: &[Client]) -> Result<SigningKeys, Failure> {
+    let mut algs = vec![Alg::RS256];
+    algs.extend(clients.iter().filter_map(|client| client.access_token_signed_response_alg));
+    let now = moment::now();
+    if let Some(data_dir) = data_dir {
+        let path = data_dir.join(KEYS_FILE);
+        key::complete_file(&path, &algs, now).await?;
+        return Ok(SigningKeys::File(path));
+    }
+    let mut ring = RingDocument::default();
+    key::complete(&mut ring, &algs, now)?;
+    let json = serde_json::to_vec(&ring).map_err(Failure::new)?;
+    Ok(SigningKeys::Inline(Arc::new(Zeroizing::new(json))))
+}
+
+// The function's own configuration, as its environment would give it.
+fn config(base: &str, keys: SigningKeys, dynamodb: &str) -> Result<Config, Failure> {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
+    let honoured = HONOURED.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let mut vars = vec![("ISSUER".to_owned(), base.to_owned())];
+    vars.extend(honoured.filter(|(_, value)| !value.is_empty()));
+    let ours = [
+        ("SIGNING_KEYS_FILE", KEYS_FILE),
+        ("AWS_REGION", local::REGION),
+        ("AWS_ACCESS_KEY_ID", local::CREDENTIAL),
+        ("AWS_SECRET_ACCESS_KEY", local::CREDENTIAL),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb),
+    ];
+    vars.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let mut config = Config::from_vars(vars).map_err(Failure::new)?;
+    config.signing_keys = keys;
+    Ok(config)
+}
+
+fn make_private_dir(path: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+// Tells `--local` where the engine is, for as long as it runs.
+struct EndpointFile(PathBuf);
+
+impl EndpointFile {
+    fn write(data_dir: &Path, endpoint: &str) -> Result<Self, Failure> {
+        let path = data_dir.join(ENDPOINT_FILE);
+        std::fs::write(&path, endpoint).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for EndpointFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+async fn stop_signal() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            interrupt = tokio::signal::ctrl_c() => drop(interrupt),
+            _ = terminate.recv() => {}
+        }
+        return;
+    }
+    drop(tokio::signal::ctrl_c().await);
+}

@@ -1,0 +1,362 @@
+//! The configuration: environment variables, read once, every fault reported at once.
+//!
+//! | variable | what it says | default |
+//! |---|---|---|
+//! | `ISSUER` | the issuer's URL: `https`, or `http` on a loopback address; a path is allowed, query and fragment are not | what API Gateway says it was called as |
+//! | `CLIENTS_TABLE` | the DynamoDB table of clients | `mintlet-clients` |
+//! | `STATE_TABLE` | the DynamoDB table of short-lived state | `mintlet-state` |
+//! | `SIGNING_KEYS_SECRET_ID` | the Secrets Manager secret that holds the key ring: name or ARN | one of the two is required |
+//! | `SIGNING_KEYS_FILE` | a file that holds the key ring, of mode 0600 | |
+//! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |
+//! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
+//! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
+//! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
+//! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
+//! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
+//! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
+//! | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | other endpoints than AWS's own, the specific one first | AWS's own |
+//!
+//! A variable that is empty counts as not set.
+
+use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc};
+
+use tracing::level_filters::LevelFilter;
+use zeroize::Zeroizing;
+
+use crate::{dialect::DIALECTS, oauth::client::Lifetime, service::Settings};
+
+/// Everything that a deployment can set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the service itself needs.
+    pub settings: Settings,
+    /// `CLIENTS_TABLE`.
+    pub clients_table: String,
+    /// `STATE_TABLE`.
+    pub state_table: String,
+    /// `SIGNING_KEYS_SECRET_ID` or `SIGNING_KEYS_FILE`.
+    pub signing_keys: SigningKeys,
+    /// `CLIENT_CACHE_TTL`, seconds.
+    pub client_cache_ttl: u64,
+    /// `KEYS_CACHE_TTL`, seconds.
+    pub keys_cache_ttl: u64,
+    /// `LOG_LEVEL`.
+    pub log_level: LevelFilter,
+    /// How AWS is reached.
+    pub aws: Aws,
+}
+
+/// Where the key ring is.
+/// `Debug` names the place only.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SigningKeys {
+    /// A secret in Secrets Manager: its name or ARN.
+    Secret(String),
+    /// A file of mode 0600.
+    File(PathBuf),
+    /// The ring itself, for a server that keeps nothing (`mintlet serve --in-memory`).
+    Inline(Arc<Zeroizing<Vec<u8>>>),
+}
+
+/// How AWS is reached. `Debug` leaves the credentials out.
+#[derive(Clone)]
+pub struct Aws {
+    /// `AWS_REGION`.
+    pub region: String,
+    /// `AWS_ACCESS_KEY_ID`.
+    pub access_key_id: String,
+    /// `AWS_SECRET_ACCESS_KEY`.
+    pub secret_access_key: Zeroizing<String>,
+    /// `AWS_SESSION_TOKEN`.
+    pub session_token: Option<Zeroizing<String>>,
+    /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`.
+    pub dynamodb_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, or else `AWS_ENDPOINT_URL`.
+    pub secrets_manager_endpoint: Option<String>,
+}
+
+/// Every fault of a configuration, one text each. No text repeats a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFaults(pub Vec<String>);
+
+/// The default of `CLIENTS_TABLE`.
+pub const CLIENTS_TABLE: &str = "mintlet-clients";
+/// The default of `STATE_TABLE`.
+pub const STATE_TABLE: &str = "mintlet-state";
+
+impl Config {
+    /// Reads the configuration from environment variables.
+    ///
+    /// # Errors
+    /// [`ConfigFaults`] with every fault there is.
+    pub fn from_vars(vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigFaults> {
+        let mut vars = Vars::new(vars);
+        let issuer =
+            vars.read("ISSUER", |text| parse_issuer(text).ok_or("is not an https URL without query and fragment"));
+        let config = Self {
+            settings: Settings {
+                base_path: issuer.as_deref().map(base_path).unwrap_or_default().to_owned(),
+                issuer,
+                dialects: vars
+                    .read("DIALECTS", |text| parse_dialects(text).ok_or("names a dialect that there is not"))
+                    .unwrap_or_else(|| DIALECTS.iter().map(|dialect| dialect.name).collect()),
+                access_token_lifetime: vars
+                    .read("ACCESS_TOKEN_LIFETIME", |text| {
+                        text.parse()
+                            .ok()
+                            .and_then(|seconds| Lifetime::from_seconds(seconds).ok())
+                            .ok_or("is not 60..=86400 seconds")
+                    })
+                    .unwrap_or_default(),
+            },
+            clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
+            state_table: vars.text("STATE_TABLE").unwrap_or_else(|| STATE_TABLE.to_owned()),
+            signing_keys: vars.signing_keys(),
+            client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
+            keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
+            log_level: vars
+                .read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
+                .unwrap_or(LevelFilter::INFO),
+            aws: vars.aws(),
+        };
+        if vars.faults.is_empty() { Ok(config) } else { Err(ConfigFaults(vars.faults)) }
+    }
+}
+
+struct Vars {
+    values: HashMap<String, String>,
+    faults: Vec<String>,
+}
+
+impl Vars {
+    fn new(vars: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { values: vars.into_iter().filter(|(_, value)| !value.is_empty()).collect(), faults: Vec::new() }
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        self.values.remove(name)
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        self.text(name).unwrap_or_else(|| {
+            self.faults.push(format!("{name} is missing"));
+            String::new()
+        })
+    }
+
+    fn read<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, &'static str>) -> Option<T> {
+        match parse(&self.text(name)?) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.faults.push(format!("{name} {fault}"));
+                None
+            }
+        }
+    }
+
+    fn seconds(&mut self, name: &str, least: u64, default: u64) -> u64 {
+        let parse = |text: &str| text.parse().ok().filter(|seconds| (least..=3600).contains(seconds));
+        match self.text(name).map(|text| parse(&text)) {
+            None => default,
+            Some(Some(seconds)) => seconds,
+            Some(None) => {
+                self.faults.push(format!("{name} is not {least}..=3600 seconds"));
+                default
+            }
+        }
+    }
+
+    fn signing_keys(&mut self) -> SigningKeys {
+        match (self.text("SIGNING_KEYS_SECRET_ID"), self.text("SIGNING_KEYS_FILE")) {
+            (Some(id), None) => SigningKeys::Secret(id),
+            (None, Some(path)) => SigningKeys::File(path.into()),
+            (id, _) => {
+                let fault =
+                    if id.is_some() { "are both set; one is enough" } else { "are both missing; one is needed" };
+                self.faults.push(format!("SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE {fault}"));
+                SigningKeys::File(PathBuf::new())
+            }
+        }
+    }
+
+    fn aws(&mut self) -> Aws {
+        let endpoint = self.text("AWS_ENDPOINT_URL");
+        Aws {
+            region: self.required("AWS_REGION"),
+            access_key_id: self.required("AWS_ACCESS_KEY_ID"),
+            secret_access_key: Zeroizing::new(self.required("AWS_SECRET_ACCESS_KEY")),
+            session_token: self.text("AWS_SESSION_TOKEN").map(Zeroizing::new),
+            dynamodb_endpoint: self.text("AWS_ENDPOINT_URL_DYNAMODB").or(endpoint.clone()),
+            secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(endpoint),
+        }
+    }
+}
+
+// RFC 8414 section 2: https, no query, no fragment. Plain http is for a developer's own machine.
+fn parse_issuer(text: &str) -> Option<String> {
+    let uri: http::Uri = text.parse().ok()?;
+    let host = uri.host()?;
+    let loopback = host == "localhost"
+        || host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    let allowed = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
+    let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    (allowed && plain && uri.query().is_none() && !text.contains(['#', '"', '\\'])).then(|| text.to_owned())
+}
+
+fn base_path(issuer: &str) -> &str {
+    let after_scheme = issuer.split_once("://").map_or(issuer, |(_, rest)| rest);
+    after_scheme.find('/').and_then(|start| after_scheme.get(start..)).unwrap_or_default().trim_end_matches('/')
+}
+
+fn parse_dialects(text: &str) -> Option<Vec<&'static str>> {
+    text.split(',')
+        .map(|name| DIALECTS.iter().map(|dialect| dialect.name).find(|known| *known == name.trim()))
+        .collect()
+}
+
+// Nothing finer than debug: at trace, libraries log whole requests.
+fn parse_level(text: &str) -> Option<LevelFilter> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" => Some(LevelFilter::ERROR),
+        "warn" => Some(LevelFilter::WARN),
+        "info" => Some(LevelFilter::INFO),
+        "debug" => Some(LevelFilter::DEBUG),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(id) => write!(f, "Secret({id:?})"),
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Inline(_) => f.write_str("Inline(..)"),
+        }
+    }
+}
+
+impl fmt::Debug for Aws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws")
+            .field("region", &self.region)
+            .field("dynamodb_endpoint", &self.dynamodb_endpoint)
+            .field("secrets_manager_endpoint", &self.secrets_manager_endpoint)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not usable: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("ISSUER", "https://auth.example.com"),
+        ("SIGNING_KEYS_SECRET_ID", "keys"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("LOG_LEVEL", ""),
+    ];
+
+    fn read(changes: &[(&str, &str)]) -> Result<Config, ConfigFaults> {
+        Config::from_vars(GOOD.iter().chain(changes).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.clients_table, "mintlet-clients");
+        assert_eq!(config.state_table, "mintlet-state");
+        assert_eq!(config.signing_keys, SigningKeys::Secret("keys".to_owned()));
+        assert_eq!((config.client_cache_ttl, config.keys_cache_ttl), (30, 300));
+        assert_eq!(config.settings.access_token_lifetime.as_seconds(), 3600);
+        assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
+        assert_eq!(config.log_level, LevelFilter::INFO);
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let faults = read(&[
+            ("ISSUER", "http://auth.example.com"),
+            ("DIALECTS", "oauth2,klingon"),
+            ("ACCESS_TOKEN_LIFETIME", "59"),
+            ("CLIENT_CACHE_TTL", "-1"),
+            ("KEYS_CACHE_TTL", "0"),
+            ("LOG_LEVEL", "trace"),
+            ("SIGNING_KEYS_FILE", "keys.json"),
+        ])
+        .unwrap_err();
+        assert_eq!(
+            faults.0,
+            [
+                "ISSUER is not an https URL without query and fragment",
+                "DIALECTS names a dialect that there is not",
+                "ACCESS_TOKEN_LIFETIME is not 60..=86400 seconds",
+                "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
+                "CLIENT_CACHE_TTL is not 0..=3600 seconds",
+                "KEYS_CACHE_TTL is not 1..=3600 seconds",
+                "LOG_LEVEL is not error, warn, info or debug",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_required_is_named() {
+        let faults = Config::from_vars([]).unwrap_err();
+        assert_eq!(
+            faults.0,
+            [
+                "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both missing; one is needed",
+                "AWS_REGION is missing",
+                "AWS_ACCESS_KEY_ID is missing",
+                "AWS_SECRET_ACCESS_KEY is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_issuer_is_https_or_on_this_machine() {
+        for good in ["https://a.example/base/", "http://127.0.0.1:9000", "http://localhost:9000", "http://[::1]:9000"] {
+            assert_eq!(parse_issuer(good).as_deref(), Some(good));
+        }
+        for bad in [
+            "",
+            "a.example",
+            "/a",
+            "http://a.example",
+            "ftp://a",
+            "https://a/?b",
+            "https://a/#b",
+            "https://u@a/",
+            "https://a/\"b",
+        ] {
+            assert_eq!(parse_issuer(bad), None, "{bad}");
+        }
+        assert_eq!(base_path("https://a.example/base/"), "/base");
+        assert_eq!(base_path("https://a.example"), "");
+    }
+
+    #[test]
+    fn a_specific_endpoint_goes_before_the_general_one() {
+        let config = read(&[("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_DYNAMODB", "http://db")]).unwrap();
+        assert_eq!(config.aws.dynamodb_endpoint.as_deref(), Some("http://db"));
+        assert_eq!(config.aws.secrets_manager_endpoint.as_deref(), Some("http://all"));
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        assert!(!format!("{:?}", read(&[]).unwrap()).contains("hunter2"));
+    }
+}

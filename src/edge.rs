@@ -1,0 +1,10 @@
+//! The outside world. Nothing in here knows a rule of OAuth.
+
+pub mod apigw;
+pub mod aws;
+pub mod client_cache;
+pub mod dynamodb;
+pub mod handler;
+pub mod keys;
+pub mod moment;
+pub mod telemetry;

@@ -1,0 +1,73 @@
+//! A cache of clients in front of a store, for as long as an instance lives.
+//!
+//! Its TTL is the delay with which a disabled client, or a secret that was taken away, is noticed by a warm instance.
+
+use std::sync::Arc;
+
+use quick_cache::sync::Cache;
+
+use crate::{
+    grant::{Lookups, Write},
+    oauth::client::{Client, ClientId},
+    service::{Loaded, Store, StoreFault},
+};
+
+/// A store whose clients are remembered for a while.
+pub struct CachedClients<S> {
+    store: S,
+    ttl: u64,
+    cache: Cache<ClientId, Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    client: Option<Arc<Client>>,
+    read_at: u64,
+}
+
+// A client is about a kilobyte, and the function has 128 MB or more.
+const MAX_CLIENTS: usize = 4096;
+// A client that was just registered should not have to wait for the full TTL.
+const MAX_NEGATIVE_TTL: u64 = 5;
+
+impl<S: Store> CachedClients<S> {
+    /// Remembers what `store` answers for `ttl` seconds, and that a client does not exist for at most 5; 0 remembers nothing.
+    pub fn new(store: S, ttl: u64) -> Self {
+        Self { store, ttl, cache: Cache::new(MAX_CLIENTS) }
+    }
+
+    fn remembered(&self, id: &ClientId, now: u64) -> Option<Entry> {
+        let entry = self.cache.get(id)?;
+        let ttl = if entry.client.is_some() { self.ttl } else { self.ttl.min(MAX_NEGATIVE_TTL) };
+        // An entry from the future means that the clock was set back: it could otherwise be used for ever.
+        let age = now.checked_sub(entry.read_at)?;
+        (age < ttl).then_some(entry)
+    }
+}
+
+impl<S: Store> Store for CachedClients<S> {
+    async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
+        let mut clients = Vec::with_capacity(lookups.client_ids.len());
+        let mut missing = Lookups::default();
+        for id in &lookups.client_ids {
+            match self.remembered(id, now) {
+                Some(entry) => clients.extend(entry.client),
+                None => missing.client_ids.push(id.clone()),
+            }
+        }
+        let mut loaded =
+            if missing.client_ids.is_empty() { Loaded::default() } else { self.store.load(&missing, now).await? };
+        if self.ttl > 0 {
+            for id in missing.client_ids {
+                let client = loaded.facts.clients.iter().find(|client| client.client_id == id).cloned();
+                self.cache.insert(id, Entry { client, read_at: now });
+            }
+        }
+        loaded.facts.clients.append(&mut clients);
+        Ok(loaded)
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<(), StoreFault> {
+        self.store.commit(writes).await
+    }
+}

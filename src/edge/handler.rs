@@ -1,0 +1,97 @@
+//! What the Lambda function and the local server call: one request in, one answer out, one line logged.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::FutureExt as _;
+
+use super::{
+    aws,
+    client_cache::CachedClients,
+    dynamodb::DynamoDb,
+    keys::{HeldKeys, Source},
+    moment::{self, Stopwatch},
+    telemetry,
+};
+use crate::{
+    config::{Config, SigningKeys},
+    dialect::{Dialect, Response},
+    oauth::{client::ClientId, error::Reason},
+    service::{Answer, Call, Keys as _, KeysUnavailable, Record, StoreFault, TokenService},
+};
+
+/// The token service over DynamoDB and the configured key source.
+pub struct Handler {
+    service: TokenService<CachedClients<DynamoDb>, HeldKeys>,
+    store: DynamoDb,
+    keys: HeldKeys,
+    cold: AtomicBool,
+}
+
+impl Handler {
+    /// Makes a handler of a configuration. Nothing is contacted yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let store = DynamoDb::new(aws::dynamodb(&config.aws), &config.clients_table);
+        let source = match &config.signing_keys {
+            SigningKeys::Secret(id) => Source::Secret { sdk: aws::secrets_manager(&config.aws), id: id.clone() },
+            SigningKeys::File(path) => Source::File(path.clone()),
+            SigningKeys::Inline(json) => Source::Inline(Arc::clone(json)),
+        };
+        let keys = HeldKeys::new(source, config.keys_cache_ttl);
+        let cached = CachedClients::new(store.clone(), config.client_cache_ttl);
+        Self {
+            service: TokenService::new(config.settings.clone(), cached, keys.clone()),
+            store,
+            keys,
+            cold: AtomicBool::new(true),
+        }
+    }
+
+    /// Fetches the keys and warms the connection to DynamoDB, side by side, and touches the random generator.
+    ///
+    /// What fails is logged and tried again by the requests: a start during an outage needs no redeploy.
+    pub async fn warm_up(&self) {
+        let moment = moment::draw();
+        let now = moment.map_or(0, |moment| moment.now);
+        let read_a_client = async {
+            match ClientId::parse("mintlet-warm-up") {
+                Ok(id) => self.store.client(&id).await.map(|_| ()),
+                Err(_) => Ok(()),
+            }
+        };
+        let (ring, client) = tokio::join!(self.keys.ring(now), read_a_client);
+        if let Err(KeysUnavailable(detail)) = ring {
+            tracing::error!(detail, "the key ring could not be read at the start");
+        }
+        if let Err(StoreFault::Unavailable(detail) | StoreFault::MalformedItem(detail)) = client {
+            tracing::error!(detail, "the clients table could not be read at the start");
+        }
+    }
+
+    /// Answers one request, whatever happens, and logs it. `request_id` ties the line to the platform's own.
+    pub async fn handle(&self, call: &Call, request_id: &str) -> Response {
+        let stopwatch = Stopwatch::start();
+        let cold_start = self.cold.swap(false, Ordering::Relaxed);
+        let Answer { response, record } = match moment::draw() {
+            Ok(moment) => AssertUnwindSafe(self.service.respond(call, &moment))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| apologise(Reason::Panicked)),
+            Err(_) => apologise(Reason::NoRandomness),
+        };
+        telemetry::log_request(&record, response.status(), request_id, cold_start, stopwatch.elapsed());
+        response
+    }
+}
+
+// Without knowing what the request was: in the shape of plain OAuth 2.0.
+fn apologise(reason: Reason) -> Answer {
+    let record = Record { route: "unknown", reason: Some(reason), ..Record::default() };
+    Answer { response: Dialect::oauth2().refused(reason, None), record }
+}

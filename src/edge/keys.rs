@@ -1,0 +1,167 @@
+//! Where the key ring comes from: Secrets Manager, or a local file.
+//!
+//! It is read in init, parsed once, read again in the background when it has grown old, and kept in use if that fails.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+use aws_sdk_secretsmanager::{Client as Sdk, error::DisplayErrorContext};
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use super::moment;
+use crate::{
+    keyring::KeyRing,
+    service::{Keys, KeysUnavailable},
+};
+
+/// A place that holds a key ring.
+#[derive(Clone)]
+pub enum Source {
+    /// A secret's current version.
+    Secret {
+        /// The client that reads it.
+        sdk: Sdk,
+        /// The secret's name or ARN.
+        id: String,
+    },
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// The ring itself.
+    Inline(Arc<Zeroizing<Vec<u8>>>),
+}
+
+/// The key ring of an instance, held in memory. Clones share it.
+#[derive(Clone)]
+pub struct HeldKeys(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    ttl: u64,
+    held: ArcSwapOption<Held>,
+    // Taken while the source is being read, so that one read at a time is under way.
+    reading: Mutex<()>,
+    attempted_at: AtomicU64,
+}
+
+struct Held {
+    ring: Arc<KeyRing>,
+    read_at: u64,
+}
+
+// How long an instance goes on with keys that it cannot read again. Longer would keep a revoked key alive.
+const HARD_AGE: u64 = 24 * 60 * 60;
+// How often a failing source is asked again.
+const RETRY_AFTER: u64 = 2;
+
+impl HeldKeys {
+    /// Keys from `source`, read again after `ttl` seconds. Nothing is read yet.
+    #[must_use]
+    pub fn new(source: Source, ttl: u64) -> Self {
+        Self(Arc::new(Inner {
+            source,
+            ttl,
+            held: ArcSwapOption::empty(),
+            reading: Mutex::new(()),
+            attempted_at: AtomicU64::new(0),
+        }))
+    }
+
+    fn usable(&self, now: u64, age: u64) -> Option<Arc<KeyRing>> {
+        let held = self.0.held.load();
+        let held = held.as_ref()?;
+        (now.saturating_sub(held.read_at) < age).then(|| Arc::clone(&held.ring))
+    }
+
+    // At most one try in a while, however many requests ask for it.
+    fn may_try(&self, now: u64) -> bool {
+        let last = self.0.attempted_at.load(Ordering::Relaxed);
+        now.abs_diff(last) >= RETRY_AFTER.min(self.0.ttl)
+            && self.0.attempted_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    async fn read(&self, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
+        let json = read_source(&self.0.source).await.map_err(KeysUnavailable)?;
+        let ring = KeyRing::from_json(&json).map_err(|fault| KeysUnavailable(fault.to_string()))?;
+        let ring = Arc::new(ring);
+        self.0.held.store(Some(Arc::new(Held { ring: Arc::clone(&ring), read_at: now })));
+        Ok(ring)
+    }
+
+    fn read_in_background(&self, now: u64) {
+        let keys = self.clone();
+        tokio::spawn(async move {
+            let Ok(_reading) = keys.0.reading.try_lock() else { return };
+            if let Err(KeysUnavailable(detail)) = keys.read(now).await {
+                tracing::warn!(detail, "the key ring could not be read again; going on with the one held");
+            }
+        });
+    }
+}
+
+impl Keys for HeldKeys {
+    async fn ring(&self, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
+        if let Some(ring) = self.usable(now, self.0.ttl) {
+            return Ok(ring);
+        }
+        if let Some(ring) = self.usable(now, HARD_AGE) {
+            if self.may_try(now) {
+                self.read_in_background(now);
+            }
+            return Ok(ring);
+        }
+        let _reading = self.0.reading.lock().await;
+        if let Some(ring) = self.usable(now, self.0.ttl) {
+            return Ok(ring);
+        }
+        if !self.may_try(now) {
+            return Err(KeysUnavailable("the key ring could not be read a moment ago".to_owned()));
+        }
+        self.read(moment::now()).await
+    }
+}
+
+/// The text of a ring as it is stored, wiped on drop.
+///
+/// # Errors
+/// A text for logs and terminals that holds nothing of a key.
+pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> {
+    match source {
+        Source::Secret { sdk, id } => {
+            let output = sdk
+                .get_secret_value()
+                .secret_id(id)
+                .send()
+                .await
+                .map_err(|error| DisplayErrorContext(&error).to_string())?;
+            let text = output.secret_string.map(String::into_bytes);
+            let bytes = text.or(output.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner));
+            bytes.map(Zeroizing::new).ok_or_else(|| "the secret has no value".to_owned())
+        }
+        Source::File(path) => read_private_file(path),
+        Source::Inline(json) => Ok(Zeroizing::clone(json)),
+    }
+}
+
+fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(format!("{shown}: its mode {mode:04o} lets others read it; run chmod 600 on it"));
+        }
+    }
+    if !metadata.is_file() {
+        return Err(format!("{shown}: not a file"));
+    }
+    std::fs::read(path).map(Zeroizing::new).map_err(|error| format!("{shown}: {error}"))
+}

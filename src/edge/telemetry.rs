@@ -1,0 +1,86 @@
+//! Logs: JSON lines with timestamp and level, one per request, none with a secret or a token in it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tracing::{Level, level_filters::LevelFilter};
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::service::Record;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON on standard output, for CloudWatch.
+    Json,
+    /// Text on standard error, for a terminal.
+    Text,
+}
+
+/// Starts logging. Libraries are heard from `warn` up: their finer levels show requests.
+///
+/// A panic is logged with its place and without its message, which may hold anything.
+pub fn start(level: LevelFilter, format: Format) {
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("mintlet", level)
+        .with_target("token", level);
+    let lines = tracing_subscriber::fmt::layer();
+    let registry = tracing_subscriber::registry().with(targets);
+    let started = match format {
+        Format::Json => {
+            registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
+        }
+        Format::Text => registry.with(lines.compact().with_target(false).with_writer(std::io::stderr)).try_init(),
+    };
+    // A second start, in a test binary, changes nothing.
+    drop(started);
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect: the request is answered with 500");
+    }));
+}
+
+/// Logs the canonical line of a request.
+pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_start: bool, took: Duration) {
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                $level,
+                request_id,
+                dialect = record.route,
+                grant_type = record.grant_type,
+                client_id = record.client_id.as_deref().map(shorten),
+                auth_method = record.auth_method,
+                secret_id = record.secret_id.as_deref(),
+                status = status.as_u16(),
+                outcome = record.reason.map_or("ok", |_| "refused"),
+                reason = record.reason.map(crate::oauth::error::Reason::name),
+                detail = record.detail.as_deref(),
+                kid = record.kid.as_deref(),
+                jti = record.jti.as_deref(),
+                cold_start,
+                store_us = micros(record.store),
+                duration_us = micros(took),
+                "request"
+            )
+        };
+    }
+    if status.is_server_error() {
+        line!(Level::ERROR);
+    } else {
+        line!(Level::INFO);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+// Nothing that a caller sends may make a line of any length it likes.
+fn shorten(text: &str) -> &str {
+    match text.char_indices().nth(255) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    }
+}

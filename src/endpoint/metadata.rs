@@ -1,0 +1,47 @@
+//! Authorization server metadata (RFC 8414 section 2): only what is really on.
+
+use serde::Serialize;
+
+use super::{JWKS_PATH, cacheable};
+use crate::{
+    dialect::{DIALECTS, Dialect, Response},
+    grant::GrantType,
+    oauth::client_auth::ClientAuthMethod,
+};
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: String,
+    jwks_uri: String,
+    // Required by RFC 8414 even of a server without an authorization endpoint.
+    response_types_supported: [&'static str; 0],
+    grant_types_supported: Vec<&'static str>,
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+    // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
+    subject_types_supported: [&'static str; 1],
+}
+
+/// The metadata of an issuer, of whose dialects those in `dialects` are on.
+///
+/// It describes the plain OAuth 2.0 endpoint, or if that is off, the first that is on.
+#[must_use]
+pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
+    let described = DIALECTS.iter().find(|dialect| dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
+    let base = issuer.trim_end_matches('/');
+    let auth = described.policy.auth;
+    let methods = [
+        auth.basic.map(|_| ClientAuthMethod::ClientSecretBasic),
+        auth.post.then_some(ClientAuthMethod::ClientSecretPost),
+    ];
+    let metadata = Metadata {
+        issuer,
+        token_endpoint: format!("{base}{}", described.path),
+        jwks_uri: format!("{base}{JWKS_PATH}"),
+        response_types_supported: [],
+        grant_types_supported: described.policy.grant_types.iter().copied().map(GrantType::as_str).collect(),
+        token_endpoint_auth_methods_supported: methods.into_iter().flatten().map(ClientAuthMethod::as_str).collect(),
+        subject_types_supported: ["public"],
+    };
+    cacheable(serde_json::to_vec(&metadata).unwrap_or_default())
+}

@@ -1,0 +1,187 @@
+//! The rules. [`decide`] is a pure function of a request, the facts that were read for it, and a moment.
+//!
+//! A grant is one file with one contract: a request that is read from parameters, the look-ups it needs (computed from the
+//! request alone, so that one round trip reads them all), and a decision.
+
+pub mod client_credentials;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::oauth::{
+    client::{Client, ClientId},
+    client_auth::{AcceptedAuth, Credentials, Proven},
+    error::Reason,
+    jwt::Alg,
+    params::{Param, Params},
+    scope::Scope,
+};
+
+/// `grant_type` (RFC 6749 section 4): those that this server serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 section 4.4.
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// Every grant type.
+    pub const ALL: [Self; 1] = [Self::ClientCredentials];
+
+    /// Its registered name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// What a route takes: its dialect's rules as values, so that no rule has to know the dialect.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// The grants it serves.
+    pub grant_types: &'static [GrantType],
+    /// The client authentication methods it takes.
+    pub auth: AcceptedAuth,
+    /// Whether it refuses short-lived tokens to clients that are to use a long-lived one.
+    pub refuses_long_lived: bool,
+}
+
+/// A request that is well-formed. Nothing in it is proven.
+#[derive(Debug)]
+pub struct TokenRequest {
+    /// What it presents to authenticate its client.
+    pub credentials: Credentials,
+    /// What it asks for.
+    pub grant: GrantRequest,
+    policy: &'static Policy,
+}
+
+/// The part of a request that its grant reads.
+#[derive(Debug)]
+pub enum GrantRequest {
+    /// RFC 6749 section 4.4.
+    ClientCredentials(client_credentials::Request),
+}
+
+/// The keys to read, computed from the request alone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// The clients that the request's credentials can be of: none, one, or two.
+    pub client_ids: Vec<ClientId>,
+}
+
+/// What was found at the keys.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The clients that exist.
+    pub clients: Vec<Arc<Client>>,
+}
+
+/// The only clock reading and the only randomness of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Seconds since the epoch.
+    pub now: u64,
+    /// A fresh token id of 128 random bits or more.
+    pub jti: String,
+}
+
+/// A change to the state table, with its condition. The grants served so far make none.
+#[derive(Debug)]
+pub enum Write {}
+
+/// What was decided: data that can be logged, compared and carried out.
+#[derive(Debug)]
+pub struct Decision {
+    /// What to store before the outcome may be told.
+    pub writes: Vec<Write>,
+    /// A token to issue, or why not.
+    pub outcome: Result<Issue, Reason>,
+    /// The client that was proven, if it came so far.
+    pub proven: Option<Proven>,
+}
+
+/// A token to issue; its dialect turns it into claims.
+#[derive(Clone, Debug)]
+pub struct Issue {
+    /// The client it is issued to.
+    pub client: Arc<Client>,
+    /// The granted scope.
+    pub scope: Scope,
+    /// The audiences; at least one.
+    pub audience: Vec<String>,
+    /// The client's own lifetime in seconds, if it has one.
+    pub lifetime: Option<u64>,
+    /// The algorithm the client is registered for, if any.
+    pub alg: Option<Alg>,
+}
+
+impl Issue {
+    /// `sub`: the client's subject, or else its id (RFC 9068 section 2.2).
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+    }
+}
+
+impl TokenRequest {
+    /// Makes a request of parameters and `Authorization` headers: the end of syntax.
+    ///
+    /// # Errors
+    /// In this order: no grant type, an unknown one, faulty credentials.
+    pub fn parse<'a>(
+        params: &Params,
+        authorization: impl Iterator<Item = &'a [u8]>,
+        policy: &'static Policy,
+    ) -> Result<Self, Reason> {
+        let wanted = params.get(Param::GrantType).ok_or(Reason::MissingGrantType)?;
+        let grant_type =
+            policy.grant_types.iter().find(|served| served.as_str() == wanted).ok_or(Reason::UnsupportedGrantType)?;
+        let credentials = Credentials::read(authorization, params, policy.auth)?;
+        let grant = match grant_type {
+            GrantType::ClientCredentials => GrantRequest::ClientCredentials(client_credentials::Request::read(params)),
+        };
+        Ok(Self { credentials, grant, policy })
+    }
+
+    /// The keys to read.
+    #[must_use]
+    pub fn lookups(&self) -> Lookups {
+        Lookups { client_ids: self.credentials.client_ids().collect() }
+    }
+
+    /// The grant it asks for.
+    #[must_use]
+    pub fn grant_type(&self) -> GrantType {
+        match self.grant {
+            GrantRequest::ClientCredentials(_) => GrantType::ClientCredentials,
+        }
+    }
+}
+
+/// Every rule, in order: client authenticated, client active, method and grant allowed, then the grant's own.
+#[must_use]
+pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decision {
+    let proven = match request.credentials.prove(&facts.clients, moment.now) {
+        Ok(proven) => proven,
+        Err(reason) => return Decision { writes: Vec::new(), outcome: Err(reason), proven: None },
+    };
+    let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
+        GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
+    });
+    Decision { writes: Vec::new(), outcome, proven: Some(proven) }
+}
+
+fn admit(request: &TokenRequest, client: &Client) -> Result<(), Reason> {
+    if !client.grant_types.contains(&request.grant_type()) {
+        return Err(Reason::GrantNotRegistered);
+    }
+    if request.policy.refuses_long_lived && client.eventhos.as_ref().is_some_and(|eventhos| eventhos.long_lived) {
+        return Err(Reason::LongLivedClient);
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The signing keys: the ring that holds them, which one signs, and which ones are published.
+//!
+//! A ring is one JSON document, kept in Secrets Manager or in a local file; [`document`] has its format.
+
+pub mod document;
+mod signing_key;
+
+use jsonwebtoken::jwk::JwkSet;
+
+pub use self::{
+    document::{KeyRecord, RingDocument, RingFault},
+    signing_key::{KeyFault, SigningKey},
+};
+use crate::oauth::{client::Lifetime, jwt::Alg};
+
+/// The keys of a deployment, parsed and ready to sign.
+#[derive(Debug)]
+pub struct KeyRing {
+    // Newest first: by activation, then by creation.
+    keys: Vec<RingKey>,
+}
+
+/// A key with the times that rule its use, in seconds since the epoch.
+#[derive(Debug)]
+pub struct RingKey {
+    /// The key.
+    pub key: SigningKey,
+    /// When it was made.
+    pub created_at: u64,
+    /// The first second at which it signs.
+    pub activate_at: u64,
+    /// The first second at which it signs no more.
+    pub retire_at: Option<u64>,
+}
+
+impl KeyRing {
+    /// Parses a ring document. An empty ring is valid: it signs nothing yet.
+    ///
+    /// # Errors
+    /// [`RingFault`] names what is wrong and where; it holds nothing of a key.
+    pub fn from_json(json: &[u8]) -> Result<Self, RingFault> {
+        Self::try_from(&RingDocument::from_json(json)?)
+    }
+
+    /// The key that signs at `now`: the newest active one of the wanted algorithm.
+    ///
+    /// Without a wish, of the first algorithm in the order of [`Alg::ALL`] that has an active key.
+    #[must_use]
+    pub fn signer(&self, wanted: Option<Alg>, now: u64) -> Option<&SigningKey> {
+        let of = |alg| self.keys.iter().find(|held| held.key.alg() == alg && held.is_active(now)).map(|held| &held.key);
+        match wanted {
+            Some(alg) => of(alg),
+            None => Alg::ALL.into_iter().find_map(of),
+        }
+    }
+
+    /// The public keys that verifiers need (RFC 7517): those that will sign, those that do, and those whose last token may
+    /// still be good. A symmetric key is in none of them.
+    #[must_use]
+    pub fn jwks(&self, now: u64) -> JwkSet {
+        let keys =
+            self.keys.iter().filter(|held| held.is_published(now)).filter_map(|held| held.key.public_jwk().cloned());
+        JwkSet { keys: keys.collect() }
+    }
+
+    /// Every key, newest first.
+    #[must_use]
+    pub fn keys(&self) -> &[RingKey] {
+        &self.keys
+    }
+}
+
+impl RingKey {
+    /// Whether it may sign at `now`.
+    #[must_use]
+    pub fn is_active(&self, now: u64) -> bool {
+        self.activate_at <= now && self.retire_at.is_none_or(|retire_at| now < retire_at)
+    }
+
+    /// Whether verifiers may still meet its signature, or will: until the longest-lived of its tokens has expired.
+    #[must_use]
+    pub fn is_published(&self, now: u64) -> bool {
+        self.retire_at.is_none_or(|retire_at| now < retire_at.saturating_add(Lifetime::MAX_SECONDS))
+    }
+}
+
+impl TryFrom<&RingDocument> for KeyRing {
+    type Error = RingFault;
+
+    fn try_from(document: &RingDocument) -> Result<Self, RingFault> {
+        let mut keys: Vec<RingKey> = Vec::with_capacity(document.keys.len());
+        for (index, record) in document.keys.iter().enumerate() {
+            let key = SigningKey::from_record(record).map_err(|fault| RingFault::Key { index, fault })?;
+            if keys.iter().any(|held| held.key.kid() == key.kid()) {
+                return Err(RingFault::Key { index, fault: KeyFault::RepeatedKid });
+            }
+            let KeyRecord { created_at, activate_at, retire_at, .. } = *record;
+            keys.push(RingKey { key, created_at, activate_at, retire_at });
+        }
+        keys.sort_by_key(|held| std::cmp::Reverse((held.activate_at, held.created_at)));
+        Ok(Self { keys })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000_000;
+
+    fn record(alg: Alg, activate_at: u64, retire_at: Option<u64>) -> KeyRecord {
+        let mut record = KeyRecord::generate(alg, activate_at).unwrap();
+        record.retire_at = retire_at;
+        record
+    }
+
+    fn ring(keys: Vec<KeyRecord>) -> KeyRing {
+        KeyRing::try_from(&RingDocument { keys, ..RingDocument::default() }).unwrap()
+    }
+
+    #[test]
+    fn the_newest_active_key_of_the_wanted_algorithm_signs() {
+        let keys = vec![
+            record(Alg::ES256, NOW - 20, None),
+            record(Alg::ES256, NOW - 10, None),
+            record(Alg::ES256, NOW + 1, None),
+            record(Alg::EdDSA, NOW - 30, Some(NOW)),
+        ];
+        let kids: Vec<_> = keys.iter().map(|key| key.kid.clone()).collect();
+        let ring = ring(keys);
+        let signs = |wanted, now| ring.signer(wanted, now).map(|key| key.kid().to_owned());
+        assert_eq!(signs(Some(Alg::ES256), NOW), Some(kids[1].clone()));
+        assert_eq!(signs(Some(Alg::ES256), NOW + 1), Some(kids[2].clone()));
+        assert_eq!(signs(Some(Alg::EdDSA), NOW - 1), Some(kids[3].clone()));
+        assert_eq!(signs(Some(Alg::EdDSA), NOW), None);
+        assert_eq!(signs(Some(Alg::RS256), NOW), None);
+        assert_eq!(signs(None, NOW), Some(kids[1].clone()));
+    }
+
+    #[test]
+    fn without_a_wish_rs256_signs_though_another_key_is_newer() {
+        let ring =
+            ring(vec![record(Alg::HS256, NOW, None), record(Alg::ES256, NOW, None), record(Alg::RS256, NOW - 9, None)]);
+        assert_eq!(ring.signer(None, NOW).unwrap().alg(), Alg::RS256);
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_until_its_last_token_expired() {
+        let ring = ring(vec![record(Alg::ES256, NOW + 500, Some(NOW + 600)), record(Alg::HS256, NOW, None)]);
+        assert_eq!(ring.jwks(NOW).keys.len(), 1);
+        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS - 1).keys.len(), 1);
+        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS).keys.len(), 0);
+    }
+
+    #[test]
+    fn published_keys_have_no_private_members() {
+        let ring = ring(Alg::ALL.into_iter().map(|alg| record(alg, NOW, None)).collect());
+        let jwks = serde_json::to_value(ring.jwks(NOW)).unwrap();
+        let keys = jwks["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), 5);
+        for key in keys {
+            for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+                assert!(key.get(private).is_none(), "{key}");
+            }
+            for public in ["kid", "alg", "use", "kty"] {
+                assert!(key[public].is_string(), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_kid_twice_is_refused() {
+        let key = record(Alg::ES256, NOW, None);
+        let twice = RingDocument { keys: vec![key.clone(), key], ..RingDocument::default() };
+        assert_eq!(KeyRing::try_from(&twice).unwrap_err(), RingFault::Key { index: 1, fault: KeyFault::RepeatedKid });
+    }
+}

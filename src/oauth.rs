@@ -1,0 +1,12 @@
+//! The vocabulary of OAuth 2.0 as types that can only hold what the RFCs allow.
+//!
+//! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
+
+pub mod client;
+pub mod client_auth;
+pub mod error;
+pub mod form;
+pub mod jwt;
+pub mod params;
+pub mod scope;
+pub mod secret;

@@ -1,0 +1,244 @@
+//! Client authentication (RFC 6749 section 2.3): reading what a request presents, and proving it against a client.
+
+use std::sync::Arc;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::{Client, ClientId, ClientSecret},
+    error::Reason,
+    form,
+    params::{Param, Params},
+    secret::{Secret, verify_nothing},
+};
+
+/// `token_endpoint_auth_method` (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuthMethod {
+    /// HTTP Basic (RFC 6749 section 2.3.1).
+    ClientSecretBasic,
+    /// Body credentials (RFC 6749 section 2.3.1).
+    ClientSecretPost,
+}
+
+impl ClientAuthMethod {
+    /// Its registered name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+/// Which methods a route takes, and how it reads Basic.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptedAuth {
+    /// `Authorization: Basic`, if the route takes it.
+    pub basic: Option<BasicEncoding>,
+    /// Whether the route takes `client_id` and `client_secret` in the body.
+    pub post: bool,
+}
+
+/// How the two halves of a Basic pair are encoded before base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BasicEncoding {
+    /// Form-encoded (RFC 6749 section 2.3.1); the raw pair is tried too where the two differ, since many clients do not encode.
+    Form,
+    /// As they are: this dialect's clients never encode.
+    Raw,
+}
+
+/// What a request presents, not yet proven.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The method that presented them.
+    pub method: ClientAuthMethod,
+    /// The pairs the request can mean: one, or two where form-decoding a Basic pair changes it.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One client id and secret that a request may mean.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The client id as sent: not checked against any grammar.
+    pub client_id: String,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// A client whose secret was right.
+#[derive(Clone, Debug)]
+pub struct Proven {
+    /// The client.
+    pub client: Arc<Client>,
+    /// Which of its secrets matched.
+    pub secret_id: String,
+}
+
+// RFC 6749 has no limit; this one keeps a hostile secret from buying hashing time.
+const MAX_CREDENTIAL_BYTES: usize = 4096;
+
+// RFC 7617 says padded; clients exist that leave it out, and without it the text is still unambiguous.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+impl Credentials {
+    /// Reads the credentials of a request. `authorization` holds the values of all its `Authorization` headers.
+    ///
+    /// # Errors
+    /// A [`Reason`] for more than one method, for a method that the route does not take, for none, and for a malformed one.
+    pub fn read<'a>(
+        mut authorization: impl Iterator<Item = &'a [u8]>,
+        params: &Params,
+        accepted: AcceptedAuth,
+    ) -> Result<Self, Reason> {
+        let header = authorization.next();
+        if authorization.next().is_some() || header.is_some_and(holds_two_headers) {
+            return Err(Reason::RepeatedAuthorization);
+        }
+        let secret = params.get(Param::ClientSecret);
+        let assertion = params.get(Param::ClientAssertion).or(params.get(Param::ClientAssertionType));
+        let methods = [header.is_some(), secret.is_some(), assertion.is_some()];
+        if methods.into_iter().filter(|sent| *sent).count() > 1 {
+            return Err(Reason::TwoAuthMethods);
+        }
+        let credentials = match (header, secret) {
+            (Some(header), _) => Self::from_basic(header, params.get(Param::ClientId), accepted.basic)?,
+            (None, Some(secret)) => Self::from_body(params, secret, accepted)?,
+            (None, None) if assertion.is_some() => return Err(Reason::AuthMethodNotTaken),
+            (None, None) => return Err(Reason::NoCredentials),
+        };
+        let too_long = |text: &str| text.len() > MAX_CREDENTIAL_BYTES;
+        if credentials.candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose())) {
+            return Err(Reason::CredentialTooLong);
+        }
+        Ok(credentials)
+    }
+
+    fn from_basic(
+        header: &[u8],
+        body_client_id: Option<&str>,
+        encoding: Option<BasicEncoding>,
+    ) -> Result<Self, Reason> {
+        let token = basic_token(header)?;
+        let encoding = encoding.ok_or(Reason::AuthMethodNotTaken)?;
+        let pair = BASE64.decode(token).map_err(|_| Reason::MalformedBasic)?;
+        let pair = std::str::from_utf8(&pair).map_err(|_| Reason::MalformedBasic)?;
+        let (id, secret) = pair.split_once(':').ok_or(Reason::MalformedBasic)?;
+        if id.is_empty() || pair.chars().any(char::is_control) {
+            return Err(Reason::MalformedBasic);
+        }
+        let mut candidates = Vec::with_capacity(2);
+        if encoding == BasicEncoding::Form
+            && let (Some(decoded_id), Some(decoded_secret)) = (form::decode(id), form::decode(secret))
+            && (decoded_id != id || decoded_secret != secret)
+        {
+            candidates.push(Candidate::new(decoded_id, decoded_secret));
+        }
+        candidates.push(Candidate::new(id, secret));
+        if let Some(body_client_id) = body_client_id {
+            candidates.retain(|pair| pair.client_id == body_client_id);
+            if candidates.is_empty() {
+                return Err(Reason::ClientIdMismatch);
+            }
+        }
+        Ok(Self { method: ClientAuthMethod::ClientSecretBasic, candidates })
+    }
+
+    fn from_body(params: &Params, secret: &str, accepted: AcceptedAuth) -> Result<Self, Reason> {
+        if !accepted.post {
+            return Err(Reason::AuthMethodNotTaken);
+        }
+        let id = params.get(Param::ClientId).ok_or(Reason::MissingClientId)?;
+        Ok(Self { method: ClientAuthMethod::ClientSecretPost, candidates: vec![Candidate::new(id, secret)] })
+    }
+
+    /// The ids of the clients these credentials can be of; those that no client can have are left out.
+    pub fn client_ids(&self) -> impl Iterator<Item = ClientId> {
+        let mut previous = None;
+        self.candidates.iter().filter_map(move |pair| {
+            let id = ClientId::parse(pair.client_id.as_str()).ok()?;
+            let repeated = previous.as_ref() == Some(&id);
+            previous = Some(id.clone());
+            (!repeated).then_some(id)
+        })
+    }
+
+    /// Proves the credentials against the clients that were found for them.
+    ///
+    /// Says nothing about a client before its secret is proven. `now` is in seconds since the epoch.
+    ///
+    /// # Errors
+    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], and after the secret was proven
+    /// [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
+    pub fn prove(&self, clients: &[Arc<Client>], now: u64) -> Result<Proven, Reason> {
+        let mut reason = Reason::UnknownClient;
+        for pair in &self.candidates {
+            let Some(client) = clients.iter().find(|client| client.client_id.as_str() == pair.client_id) else {
+                verify_nothing(&pair.secret);
+                continue;
+            };
+            match matching_secret(client, &pair.secret, now) {
+                Ok(secret) => return self.admit(client, secret),
+                Err(mismatch) => reason = mismatch,
+            }
+        }
+        Err(reason)
+    }
+
+    fn admit(&self, client: &Arc<Client>, secret: &ClientSecret) -> Result<Proven, Reason> {
+        if client.disabled {
+            return Err(Reason::ClientDisabled);
+        }
+        if client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
+            return Err(Reason::AuthMethodNotRegistered);
+        }
+        Ok(Proven { client: Arc::clone(client), secret_id: secret.id.clone() })
+    }
+}
+
+impl Candidate {
+    fn new(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { client_id: client_id.into(), secret: Secret::new(secret) }
+    }
+}
+
+// API Gateway's HTTP API joins repeated headers with a comma. A comma is in no base64 text, and what follows it is another
+// scheme and its value.
+fn holds_two_headers(header: &[u8]) -> bool {
+    header.split(|byte| *byte == b',').skip(1).any(|part| part.trim_ascii().split(|byte| *byte == b' ').count() > 1)
+}
+
+fn basic_token(header: &[u8]) -> Result<&[u8], Reason> {
+    let header = header.trim_ascii();
+    let scheme_end = header.iter().position(|byte| *byte == b' ').unwrap_or(header.len());
+    let (scheme, rest) = header.split_at(scheme_end);
+    if scheme.eq_ignore_ascii_case(b"basic") { Ok(rest.trim_ascii_start()) } else { Err(Reason::UnsupportedScheme) }
+}
+
+// Every secret of a fast scheme is tried, so that the time does not tell which one matched; a slow one only if none has.
+fn matching_secret<'a>(client: &'a Client, presented: &Secret, now: u64) -> Result<&'a ClientSecret, Reason> {
+    let (slow, fast): (Vec<_>, Vec<_>) = client.client_secrets.iter().partition(|secret| secret.hash.is_slow());
+    let mut outcome = Err(Reason::SecretMismatch);
+    for secret in fast.into_iter().chain(slow) {
+        if outcome.is_ok() && secret.hash.is_slow() {
+            break;
+        }
+        if secret.hash.verify(presented) {
+            match secret.expires_at {
+                Some(expires_at) if expires_at <= now => outcome = outcome.or(Err(Reason::SecretExpired)),
+                _ => outcome = Ok(secret),
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,232 @@
+//! Why a request is refused: precisely for the log ([`Reason`]), and no more than is safe for the wire ([`ErrorCode`]).
+
+/// What the caller learns: the outcomes that at least one dialect tells apart.
+///
+/// A dialect maps each to its own status and body, in one `match` without a wildcard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// RFC 6749 section 5.2 `invalid_request`.
+    InvalidRequest,
+    /// The request's method is not the one the route takes.
+    MethodNotAllowed,
+    /// The request's body is over the cap.
+    ContentTooLarge,
+    /// No such route, or one that is switched off.
+    NotFound,
+    /// RFC 6749 section 5.2 `unsupported_grant_type`.
+    UnsupportedGrantType,
+    /// RFC 6749 section 5.2 `invalid_client`.
+    InvalidClient,
+    /// `invalid_client`, because there is no such client.
+    UnknownClient,
+    /// `invalid_client`, because the client is disabled (its secret was right).
+    DisabledClient,
+    /// RFC 6749 section 5.2 `unauthorized_client`.
+    UnauthorizedClient,
+    /// RFC 6749 section 5.2 `invalid_scope`: outside the grammar.
+    MalformedScope,
+    /// RFC 6749 section 5.2 `invalid_scope`: well-formed, but not granted to the client.
+    ScopeNotGranted,
+    /// RFC 8707 section 2 `invalid_target`.
+    InvalidTarget,
+    /// RFC 6749 section 5.2 `invalid_grant`.
+    InvalidGrant,
+    /// `invalid_grant`, because there is no such user.
+    UnknownUser,
+    /// A client that holds a long-lived token asked for a short one (eventhos).
+    LongLivedClient,
+    /// Too many failures, or the quota is spent.
+    TooManyRequests,
+    /// A backend is out; worth another try.
+    Unavailable,
+    /// Anything else.
+    ServerError,
+}
+
+impl ErrorCode {
+    /// Every outcome, for tests and documentation that walk through all of them.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidRequest,
+        Self::MethodNotAllowed,
+        Self::ContentTooLarge,
+        Self::NotFound,
+        Self::UnsupportedGrantType,
+        Self::InvalidClient,
+        Self::UnknownClient,
+        Self::DisabledClient,
+        Self::UnauthorizedClient,
+        Self::MalformedScope,
+        Self::ScopeNotGranted,
+        Self::InvalidTarget,
+        Self::InvalidGrant,
+        Self::UnknownUser,
+        Self::LongLivedClient,
+        Self::TooManyRequests,
+        Self::Unavailable,
+        Self::ServerError,
+    ];
+
+    /// Whole seconds after which another try makes sense (RFC 9110 section 10.2.3), for those outcomes that pass by themselves.
+    #[must_use]
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::TooManyRequests => Some(60),
+            Self::Unavailable => Some(2),
+            Self::InvalidRequest
+            | Self::MethodNotAllowed
+            | Self::ContentTooLarge
+            | Self::NotFound
+            | Self::UnsupportedGrantType
+            | Self::InvalidClient
+            | Self::UnknownClient
+            | Self::DisabledClient
+            | Self::UnauthorizedClient
+            | Self::MalformedScope
+            | Self::ScopeNotGranted
+            | Self::InvalidTarget
+            | Self::InvalidGrant
+            | Self::UnknownUser
+            | Self::LongLivedClient
+            | Self::ServerError => None,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $reason:ident => $code:ident, $name:literal, $text:expr;)*) => {
+        /// Exactly why a request was refused. Each has a name for the log, a code for the wire, and a text that is safe to show:
+        /// it says nothing that the caller has not sent or already proven, and repeats no input.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Reason { $($(#[$doc])* $reason,)* }
+
+        impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$reason,)*];
+
+            /// What the caller learns of it.
+            #[must_use]
+            pub fn code(self) -> ErrorCode { match self { $(Self::$reason => ErrorCode::$code,)* } }
+
+            /// Its name in the log.
+            #[must_use]
+            pub fn name(self) -> &'static str { match self { $(Self::$reason => $name,)* } }
+
+            /// The text that a dialect may show, of the characters that RFC 6749 section 5.2 allows.
+            #[must_use]
+            pub fn description(self) -> &'static str { match self { $(Self::$reason => $text,)* } }
+        }
+    };
+}
+
+// One text for all of them, so that a caller who has not proven a secret cannot learn which client ids exist.
+const CLIENT_AUTHENTICATION_FAILED: &str = "Client authentication failed";
+
+reasons! {
+    /// The path is none of ours, or its dialect is off.
+    UnknownPath => NotFound, "unknown_path", "There is nothing at this path";
+    /// A method other than those the route takes.
+    WrongMethod => MethodNotAllowed, "wrong_method", "This path does not take this method";
+    /// The body is over 16 KiB after base64 decoding.
+    BodyTooLarge => ContentTooLarge, "body_too_large", "The request body is over 16 KiB";
+    /// The event says its body is base64, and it is not.
+    MalformedBase64Body => InvalidRequest, "malformed_base64_body", "The request body could not be decoded";
+    /// The event is none that API Gateway sends.
+    MalformedEvent => InvalidRequest, "malformed_event", "The request could not be read";
+    /// The content type is one the dialect does not take.
+    WrongContentType => InvalidRequest, "wrong_content_type", "The request body must be application/x-www-form-urlencoded";
+    /// The same, where JSON is taken too.
+    WrongContentTypeForJson => InvalidRequest, "wrong_content_type", "The request body must be application/x-www-form-urlencoded or application/json";
+    /// A form with a broken escape, a NUL, or bytes that are not UTF-8.
+    MalformedForm => InvalidRequest, "malformed_form", "The request body is not a well-formed form in UTF-8";
+    /// Not one JSON object, or a known member that is not a string.
+    MalformedJson => InvalidRequest, "malformed_json", "The request body is not one JSON object whose parameters are strings";
+    /// A known parameter stands twice.
+    RepeatedParameter => InvalidRequest, "repeated_parameter", "A parameter is sent more than once";
+    /// A credential in the query string.
+    CredentialInQuery => InvalidRequest, "credential_in_query", "Credentials must not be sent in the query string";
+    /// More than one `Authorization` header.
+    RepeatedAuthorization => InvalidRequest, "repeated_authorization", "More than one Authorization header";
+    /// More than one client authentication method.
+    TwoAuthMethods => InvalidRequest, "two_auth_methods", "More than one client authentication method";
+    /// The body names another client than the `Authorization` header.
+    ClientIdMismatch => InvalidRequest, "client_id_mismatch", "client_id differs from the one in the Authorization header";
+    /// A secret without a client id.
+    MissingClientId => InvalidRequest, "missing_client_id", "client_id is missing";
+    /// No `grant_type`.
+    MissingGrantType => InvalidRequest, "missing_grant_type", "grant_type is missing";
+    /// A grant this route does not serve.
+    UnsupportedGrantType => UnsupportedGrantType, "unsupported_grant_type", "This grant_type is not supported";
+    /// No client authentication at all.
+    NoCredentials => InvalidClient, "no_credentials", CLIENT_AUTHENTICATION_FAILED;
+    /// An `Authorization` header with another scheme than Basic.
+    UnsupportedScheme => InvalidClient, "unsupported_scheme", CLIENT_AUTHENTICATION_FAILED;
+    /// An `Authorization: Basic` that does not hold a pair.
+    MalformedBasic => InvalidClient, "malformed_basic", CLIENT_AUTHENTICATION_FAILED;
+    /// A client authentication method that the route does not take.
+    AuthMethodNotTaken => InvalidClient, "auth_method_not_taken", CLIENT_AUTHENTICATION_FAILED;
+    /// A client id or secret over 4 KiB.
+    CredentialTooLong => InvalidClient, "credential_too_long", CLIENT_AUTHENTICATION_FAILED;
+    /// No client has this id.
+    UnknownClient => UnknownClient, "unknown_client", CLIENT_AUTHENTICATION_FAILED;
+    /// None of the client's secrets matches.
+    SecretMismatch => InvalidClient, "secret_mismatch", CLIENT_AUTHENTICATION_FAILED;
+    /// The secret matches one that has expired.
+    SecretExpired => InvalidClient, "secret_expired", CLIENT_AUTHENTICATION_FAILED;
+    /// The client is disabled; its secret was right.
+    ClientDisabled => DisabledClient, "client_disabled", CLIENT_AUTHENTICATION_FAILED;
+    /// The client is registered for another authentication method; its secret was right.
+    AuthMethodNotRegistered => InvalidClient, "auth_method_not_registered", CLIENT_AUTHENTICATION_FAILED;
+    /// The client is not registered for this grant.
+    GrantNotRegistered => UnauthorizedClient, "grant_not_registered", "The client may not use this grant_type";
+    /// A scope outside RFC 6749's grammar.
+    MalformedScope => MalformedScope, "malformed_scope", "The scope is malformed";
+    /// A scope outside the client's registration.
+    ScopeNotGranted => ScopeNotGranted, "scope_not_granted", "The scope exceeds what the client is registered for";
+    /// A resource that is not an absolute URI without fragment.
+    MalformedResource => InvalidTarget, "malformed_resource", "The resource is not an absolute URI without fragment";
+    /// A resource or audience outside the client's registration.
+    TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
+    /// The client is to use its long-lived token (eventhos).
+    LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
+    /// DynamoDB did not answer in time, or refused for now.
+    StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
+    /// There is no key to sign with, and none could be fetched.
+    KeysUnavailable => Unavailable, "keys_unavailable", "The service is temporarily unavailable";
+    /// No active key signs with the algorithm that the client is registered for.
+    NoKeyForAlg => Unavailable, "no_key_for_alg", "The service is temporarily unavailable";
+    /// The client's item cannot be read.
+    MalformedClientItem => ServerError, "malformed_client_item", "The server met an unexpected condition";
+    /// Neither `ISSUER` nor the event says who the issuer is.
+    UnknownIssuer => ServerError, "unknown_issuer", "The server met an unexpected condition";
+    /// The key refused to sign.
+    SigningFailed => ServerError, "signing_failed", "The server met an unexpected condition";
+    /// The operating system gave no randomness.
+    NoRandomness => ServerError, "no_randomness", "The server met an unexpected condition";
+    /// A defect of ours.
+    Panicked => ServerError, "panicked", "The server met an unexpected condition";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_description_keeps_to_rfc_6749_section_5_2() {
+        for reason in Reason::ALL {
+            assert!(
+                reason.description().bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E)),
+                "{reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_precedes_a_proven_secret_has_one_text() {
+        for reason in Reason::ALL {
+            if matches!(reason.code(), ErrorCode::InvalidClient | ErrorCode::UnknownClient | ErrorCode::DisabledClient)
+            {
+                assert_eq!(reason.description(), CLIENT_AUTHENTICATION_FAILED, "{reason:?}");
+            }
+        }
+    }
+}

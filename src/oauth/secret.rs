@@ -1,0 +1,436 @@
+//! Client secrets, and the hashes they are checked against.
+//!
+//! A secret made here has 256 random bits, so a fast salted hash of it is as strong as a slow one and costs a microsecond.
+//! Hashes made elsewhere are verified as they are, their cost bounded when they are read.
+
+use std::{fmt, num::NonZeroU32, sync::OnceLock};
+
+use argon2::{Argon2, password_hash::phc::PasswordHash};
+use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, hmac, pbkdf2};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A secret in clear: `Debug` is blank, there is no `Display`, no comparison and no serialization, and memory is wiped on drop.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text of a secret.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The secret itself, for the few places that hash it or print it once.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A stored hash: a text that names its scheme, and the parsed scheme.
+///
+/// | text | scheme | bound |
+/// |---|---|---|
+/// | `$hmac-sha256$<salt>$<mac>` | HMAC-SHA-256 keyed with the salt: what this server makes | |
+/// | `$argon2id$v=19$m=..,t=..,p=..$..$..` (PHC string) | Argon2id | m at most 128 MiB, m x t at most 256 MiB, p at most 8 |
+/// | `$2a$`, `$2b$`, `$2y$` | bcrypt; input over 72 bytes never matches | cost at most 14 |
+/// | `$pbkdf2-sha256$i=..,l=..$..$..`, `$pbkdf2-sha512$..` (PHC string) | PBKDF2 | 1000 to 1,500,000 iterations |
+/// | `$scrypt$ln=..,r=..,p=..$..$..` (PHC string) | scrypt | 128 x N x r at most 128 MiB, p at most 4 |
+/// | `$sha256$<64 hex digits>`, or the digits alone | SHA-256 | |
+/// | `$sha3-256$<64 hex digits>` | SHA3-256 (Frontier's opaque tokens) | |
+///
+/// `Debug` is blank.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SecretHash {
+    text: String,
+    scheme: Scheme,
+    // A fast tag of the secret that was found to match, so that a slow scheme is paid for once in a cached client's life.
+    matched: OnceLock<hmac::Tag>,
+}
+
+/// Why a stored hash is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashFault {
+    /// No scheme of ours, or parts missing or malformed.
+    Malformed,
+    /// Verifying it would cost more than the scheme's bound.
+    TooCostly,
+    /// Its parameters are too weak to be safe.
+    TooWeak,
+}
+
+#[derive(Clone)]
+enum Scheme {
+    HmacSha256 { salt: Vec<u8>, mac: Vec<u8> },
+    Argon2id { argon2: Box<Argon2<'static>>, salt: Vec<u8>, hash: Vec<u8> },
+    Bcrypt,
+    Pbkdf2 { algorithm: pbkdf2::Algorithm, iterations: NonZeroU32, salt: Vec<u8>, hash: Vec<u8> },
+    Scrypt { params: scrypt::Params, salt: Vec<u8>, hash: Vec<u8> },
+    Digest { algorithm: &'static digest::Algorithm, digest: Vec<u8> },
+}
+
+const MAX_ARGON2_MEMORY_KIB: u32 = 128 * 1024;
+const MAX_ARGON2_WORK_KIB: u32 = 256 * 1024;
+const MAX_ARGON2_LANES: u32 = 8;
+const MAX_BCRYPT_COST: u32 = 14;
+const MAX_BCRYPT_INPUT: usize = 72;
+const MIN_PBKDF2_ITERATIONS: u32 = 1_000;
+const MAX_PBKDF2_ITERATIONS: u32 = 1_500_000;
+const MAX_SCRYPT_MEMORY: u64 = 128 * 1024 * 1024;
+const MAX_SCRYPT_LANES: u32 = 4;
+// What a truncated hash must keep so that finding another secret for it stays out of reach.
+const MIN_HASH_BYTES: usize = 16;
+
+impl SecretHash {
+    /// Hashes a secret of at least 128 random bits: HMAC-SHA-256 keyed with `salt`.
+    #[must_use]
+    pub fn of_random_secret(secret: &Secret, salt: [u8; 16]) -> Self {
+        let mac = hmac_sha256(&salt, secret);
+        Self {
+            text: format!("$hmac-sha256${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(mac)),
+            scheme: Scheme::HmacSha256 { salt: salt.to_vec(), mac: mac.as_ref().to_vec() },
+            matched: OnceLock::new(),
+        }
+    }
+
+    /// Hashes a secret that a person may have chosen: Argon2id with 19 MiB and two passes.
+    ///
+    /// # Errors
+    /// [`HashFault::Malformed`] for a secret that Argon2 cannot take; there is none under 4 GiB.
+    pub fn of_chosen_secret(secret: &Secret, salt: [u8; 16]) -> Result<Self, HashFault> {
+        let mut hash = [0; 32];
+        Argon2::default()
+            .hash_password_into(secret.expose().as_bytes(), &salt, &mut hash)
+            .map_err(|_| HashFault::Malformed)?;
+        let (salt, hash) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash));
+        Self::try_from(format!("$argon2id$v=19$m=19456,t=2,p=1${salt}${hash}"))
+    }
+
+    /// Whether `secret` is the one that was hashed; the comparison takes the same time wherever the two differ.
+    #[must_use]
+    pub fn verify(&self, secret: &Secret) -> bool {
+        if !self.is_slow() {
+            return self.matches(secret);
+        }
+        let tag = hmac_sha256(self.text.as_bytes(), secret);
+        if self.matched.get().is_some_and(|matched| equal(matched.as_ref(), tag.as_ref())) {
+            return true;
+        }
+        let matches = self.matches(secret);
+        if matches {
+            self.matched.get_or_init(|| tag);
+        }
+        matches
+    }
+
+    fn matches(&self, secret: &Secret) -> bool {
+        let input = secret.expose().as_bytes();
+        match &self.scheme {
+            Scheme::HmacSha256 { salt, mac } => equal(hmac_sha256(salt, secret).as_ref(), mac),
+            Scheme::Argon2id { argon2, salt, hash } => {
+                let mut derived = vec![0; hash.len()];
+                argon2.hash_password_into(input, salt, &mut derived).is_ok() && equal(&derived, hash)
+            }
+            Scheme::Bcrypt => input.len() <= MAX_BCRYPT_INPUT && bcrypt::verify(input, &self.text).unwrap_or(false),
+            Scheme::Pbkdf2 { algorithm, iterations, salt, hash } => {
+                pbkdf2::verify(*algorithm, *iterations, salt, input, hash).is_ok()
+            }
+            Scheme::Scrypt { params, salt, hash } => {
+                let mut derived = vec![0; hash.len()];
+                scrypt::scrypt(input, salt, params, &mut derived).is_ok() && equal(&derived, hash)
+            }
+            Scheme::Digest { algorithm, digest } => equal(digest::digest(algorithm, input).as_ref(), digest),
+        }
+    }
+
+    /// Whether verifying takes milliseconds or more, so that trying it needlessly is worth avoiding.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. })
+    }
+
+    /// The name of the scheme.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        match &self.scheme {
+            Scheme::Bcrypt => "bcrypt",
+            Scheme::Digest { .. } if !self.text.starts_with('$') => "sha256",
+            _ => self.text.split('$').nth(1).unwrap_or_default(),
+        }
+    }
+
+    /// The text that is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Spends what one verification of the default scheme costs, for a client that does not exist.
+pub fn verify_nothing(secret: &Secret) {
+    std::hint::black_box(equal(hmac_sha256(&[0; 16], secret).as_ref(), &[0; 32]));
+}
+
+impl TryFrom<String> for SecretHash {
+    type Error = HashFault;
+
+    fn try_from(text: String) -> Result<Self, HashFault> {
+        let scheme = if text.starts_with("$2") {
+            bcrypt_scheme(&text)?
+        } else if let Some(hex) = text.strip_prefix("$sha256$") {
+            digest_scheme(&digest::SHA256, hex)?
+        } else if let Some(hex) = text.strip_prefix("$sha3-256$") {
+            digest_scheme(&digest::SHA3_256, hex)?
+        } else if text.starts_with('$') {
+            phc_scheme(&text)?
+        } else {
+            digest_scheme(&digest::SHA256, &text)?
+        };
+        Ok(Self { text, scheme, matched: OnceLock::new() })
+    }
+}
+
+impl From<SecretHash> for String {
+    fn from(hash: SecretHash) -> Self {
+        hash.text
+    }
+}
+
+impl fmt::Debug for SecretHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretHash(..)")
+    }
+}
+
+impl fmt::Display for HashFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a hash of a supported scheme",
+            Self::TooCostly => "verifying it would cost more than the bound for its scheme",
+            Self::TooWeak => "its parameters are too weak",
+        })
+    }
+}
+
+fn hmac_sha256(salt: &[u8], secret: &Secret) -> hmac::Tag {
+    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), secret.expose().as_bytes())
+}
+
+fn equal(left: &[u8], right: &[u8]) -> bool {
+    verify_slices_are_equal(left, right).is_ok()
+}
+
+fn bcrypt_scheme(text: &str) -> Result<Scheme, HashFault> {
+    if !["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
+        return Err(HashFault::Malformed);
+    }
+    let parts: bcrypt::HashParts = text.parse().map_err(|_| HashFault::Malformed)?;
+    if parts.get_cost() > MAX_BCRYPT_COST {
+        return Err(HashFault::TooCostly);
+    }
+    Ok(Scheme::Bcrypt)
+}
+
+fn digest_scheme(algorithm: &'static digest::Algorithm, hex: &str) -> Result<Scheme, HashFault> {
+    let mut digest = Vec::with_capacity(32);
+    for pair in hex.as_bytes().chunks(2) {
+        let pair = std::str::from_utf8(pair).map_err(|_| HashFault::Malformed)?;
+        if !pair.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(HashFault::Malformed);
+        }
+        digest.push(u8::from_str_radix(pair, 16).map_err(|_| HashFault::Malformed)?);
+    }
+    if hex.len() != 64 {
+        return Err(HashFault::Malformed);
+    }
+    Ok(Scheme::Digest { algorithm, digest })
+}
+
+fn phc_scheme(text: &str) -> Result<Scheme, HashFault> {
+    let phc = PasswordHash::new(text).map_err(|_| HashFault::Malformed)?;
+    let salt = phc.salt.ok_or(HashFault::Malformed)?.to_vec();
+    let hash = phc.hash.ok_or(HashFault::Malformed)?.as_bytes().to_vec();
+    if hash.len() < MIN_HASH_BYTES {
+        return Err(HashFault::TooWeak);
+    }
+    match phc.algorithm.as_str() {
+        "hmac-sha256" if hash.len() == 32 => Ok(Scheme::HmacSha256 { salt, mac: hash }),
+        "argon2id" => argon2_scheme(&phc, salt, hash),
+        "pbkdf2-sha256" => pbkdf2_scheme(&phc, pbkdf2::PBKDF2_HMAC_SHA256, salt, hash),
+        "pbkdf2-sha512" => pbkdf2_scheme(&phc, pbkdf2::PBKDF2_HMAC_SHA512, salt, hash),
+        "scrypt" => scrypt_scheme(&phc, salt, hash),
+        _ => Err(HashFault::Malformed),
+    }
+}
+
+fn argon2_scheme(phc: &PasswordHash, salt: Vec<u8>, hash: Vec<u8>) -> Result<Scheme, HashFault> {
+    let params = argon2::Params::try_from(phc).map_err(|_| HashFault::Malformed)?;
+    let version = match phc.version {
+        None | Some(0x13) => argon2::Version::V0x13,
+        Some(0x10) => argon2::Version::V0x10,
+        Some(_) => return Err(HashFault::Malformed),
+    };
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    if memory > MAX_ARGON2_MEMORY_KIB || lanes > MAX_ARGON2_LANES || memory.saturating_mul(passes) > MAX_ARGON2_WORK_KIB
+    {
+        return Err(HashFault::TooCostly);
+    }
+    let argon2 = Box::new(Argon2::new(argon2::Algorithm::Argon2id, version, params));
+    Ok(Scheme::Argon2id { argon2, salt, hash })
+}
+
+fn pbkdf2_scheme(
+    phc: &PasswordHash,
+    algorithm: pbkdf2::Algorithm,
+    salt: Vec<u8>,
+    hash: Vec<u8>,
+) -> Result<Scheme, HashFault> {
+    let length = phc.params.get_decimal("l");
+    if length.is_some_and(|length| usize::try_from(length) != Ok(hash.len())) {
+        return Err(HashFault::Malformed);
+    }
+    let iterations = phc.params.get_decimal("i").ok_or(HashFault::Malformed)?;
+    match NonZeroU32::new(iterations) {
+        Some(_) if iterations > MAX_PBKDF2_ITERATIONS => Err(HashFault::TooCostly),
+        Some(iterations) if iterations.get() >= MIN_PBKDF2_ITERATIONS => {
+            Ok(Scheme::Pbkdf2 { algorithm, iterations, salt, hash })
+        }
+        _ => Err(HashFault::TooWeak),
+    }
+}
+
+fn scrypt_scheme(phc: &PasswordHash, salt: Vec<u8>, hash: Vec<u8>) -> Result<Scheme, HashFault> {
+    let param = |name| phc.params.get_decimal(name).ok_or(HashFault::Malformed);
+    let (log_n, r, p) = (param("ln")?, param("r")?, param("p")?);
+    let memory = 1_u64.checked_shl(log_n).and_then(|n| n.checked_mul(128)).and_then(|n| n.checked_mul(u64::from(r)));
+    if p > MAX_SCRYPT_LANES || memory.is_none_or(|bytes| bytes > MAX_SCRYPT_MEMORY) {
+        return Err(HashFault::TooCostly);
+    }
+    let log_n = u8::try_from(log_n).map_err(|_| HashFault::TooCostly)?;
+    let params = scrypt::Params::new(log_n, r, p).map_err(|_| HashFault::Malformed)?;
+    Ok(Scheme::Scrypt { params, salt, hash })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "correct horse battery staple";
+    // Made from SECRET by other implementations: argon2-cffi, bcrypt, and hashlib of Python.
+    const IMPORTED: &[&str] = &[
+        "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$EEqYVo55l7MGfPvwVPSRCq7RN6JXw+TBbKyW9De5Grw",
+        "$argon2id$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$WHgvyW8Gptf87EcoCZ9qeI7pigT0zY+gonr224t6Rrg",
+        "$2a$04$UoDEe1ln/MkEJUwjzFX83OsXnDSMmR4fMVWFd.BhgnnT6dhKQqJMm",
+        "$2b$04$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K",
+        "$2y$04$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K",
+        "$pbkdf2-sha256$i=25000,l=32$AAECAwQFBgcICQoLDA0ODw$q3p6hzSDqJqvjFfDTJ4Rg5BSX89AyJuR1xytmLoV8tY",
+        "$pbkdf2-sha512$i=1000,l=64$AAECAwQFBgcICQoLDA0ODw$A6AmFIti7CKlYdoPiV9jf1d9llp37o27Wms8Zx8fwMJGCOigJzAthOW3Pg+XF5PnNiYnsQsIz1N5NtynrEm78w",
+        "$scrypt$ln=10,r=8,p=1$AAECAwQFBgcICQoLDA0ODw$mp90zEQd5XGhjEv4WArVH4Z0XRSzkGWtJK2S/AXJlRU",
+        "c4bbcb1fbec99d65bf59d85c8cb62ee2db963f0fe106f483d9afa73bd4e39a8a",
+        "$sha256$C4BBCB1FBEC99D65BF59D85C8CB62EE2DB963F0FE106F483D9AFA73BD4E39A8A",
+        "$sha3-256$af9ac3dac56b02f1ea017e7657a9bb7e1778274e31509f134f023e41a5953866",
+    ];
+
+    fn parse(text: &str) -> Result<SecretHash, HashFault> {
+        SecretHash::try_from(text.to_owned())
+    }
+
+    #[test]
+    fn hashes_made_elsewhere_match_their_secret_and_no_other() {
+        for text in IMPORTED {
+            let hash = parse(text).unwrap();
+            assert!(hash.verify(&Secret::new(SECRET)), "{text}");
+            assert!(!hash.verify(&Secret::new("correct horse battery stapl")), "{text}");
+            assert!(!hash.verify(&Secret::new("")), "{text}");
+            assert_eq!(String::from(hash), *text);
+        }
+    }
+
+    #[test]
+    fn a_hash_made_here_is_read_back() {
+        let made = SecretHash::of_random_secret(&Secret::new(SECRET), [7; 16]);
+        let read = parse(made.as_str()).unwrap();
+        assert!(read.verify(&Secret::new(SECRET)));
+        assert!(!read.is_slow());
+        assert!(!read.verify(&Secret::new("another")));
+    }
+
+    #[test]
+    fn a_slow_hash_that_matched_once_still_refuses_another_secret() {
+        let hash = SecretHash::of_chosen_secret(&Secret::new(SECRET), [7; 16]).unwrap();
+        assert!(hash.is_slow());
+        for _ in 0..2 {
+            assert!(hash.verify(&Secret::new(SECRET)));
+            assert!(!hash.verify(&Secret::new("another")));
+        }
+    }
+
+    #[test]
+    fn bcrypt_never_matches_an_input_that_it_would_truncate() {
+        let hash = parse("$2b$04$ChQLQ3s0A1HgQbQb.I4FcuOqRCpZ3HAmZL311WFeCymQeQqfxBidy").unwrap();
+        assert!(hash.verify(&Secret::new("x".repeat(72))));
+        assert!(!hash.verify(&Secret::new("x".repeat(73))));
+    }
+
+    #[test]
+    fn the_cost_of_an_imported_hash_is_bounded() {
+        let tail = "$AAECAwQFBgcICQoLDA0ODw$q3p6hzSDqJqvjFfDTJ4Rg5BSX89AyJuR1xytmLoV8tY";
+        for costly in [
+            format!("$argon2id$v=19$m=131073,t=1,p=1{tail}"),
+            format!("$argon2id$v=19$m=65536,t=5,p=1{tail}"),
+            format!("$argon2id$v=19$m=1024,t=1,p=9{tail}"),
+            format!("$pbkdf2-sha256$i=1500001{tail}"),
+            format!("$scrypt$ln=18,r=8,p=1{tail}"),
+            format!("$scrypt$ln=63,r=8,p=1{tail}"),
+            format!("$scrypt$ln=10,r=8,p=5{tail}"),
+            "$2b$15$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K".to_owned(),
+        ] {
+            assert_eq!(parse(&costly).unwrap_err(), HashFault::TooCostly, "{costly}");
+        }
+        for weak in [
+            format!("$pbkdf2-sha256$i=999{tail}"),
+            "$pbkdf2-sha256$i=1000$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0O".to_owned(),
+        ] {
+            assert_eq!(parse(&weak).unwrap_err(), HashFault::TooWeak, "{weak}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_hash_is_refused() {
+        let tail = "$AAECAwQFBgcICQoLDA0ODw$q3p6hzSDqJqvjFfDTJ4Rg5BSX89AyJuR1xytmLoV8tY";
+        for bad in [
+            "",
+            "plain",
+            "$",
+            "$$",
+            "$1$abc",
+            "$2x$04$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K",
+            "$2b$04$short",
+            "$sha256$zz",
+            &"g".repeat(64),
+            &"a".repeat(63),
+            "$argon2id$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw",
+            &format!("$argon2i$v=19$m=1024,t=2,p=1{tail}"),
+            &format!("$argon2id$v=18$m=1024,t=2,p=1{tail}"),
+            &format!("$pbkdf2-sha256$i=1000,l=31{tail}"),
+            &format!("$pbkdf2-sha1$i=1000{tail}"),
+            &format!("$pbkdf2-sha256{tail}"),
+        ] {
+            assert_eq!(parse(bad).unwrap_err(), HashFault::Malformed, "{bad}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_secret_nor_hash() {
+        let hash = parse(IMPORTED[0]).unwrap();
+        assert_eq!(format!("{:?} {hash:?}", Secret::new(SECRET)), "Secret(..) SecretHash(..)");
+    }
+}

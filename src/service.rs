@@ -1,0 +1,263 @@
+//! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+
+use crate::{
+    dialect::{Dialect, Issued, Response, Stamp},
+    endpoint::{self, Route},
+    grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
+    keyring::KeyRing,
+    oauth::{
+        client::Lifetime,
+        error::Reason,
+        params::{Param, Params, check_query},
+    },
+};
+
+/// Where clients and state are kept.
+pub trait Store: Send + Sync {
+    /// Reads what a request needs, in one round trip.
+    fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
+
+    /// Carries out what was decided, in at most one write; all of it or nothing.
+    fn commit(&self, writes: &[Write]) -> impl Future<Output = Result<(), StoreFault>> + Send;
+}
+
+/// Where the signing keys come from.
+pub trait Keys: Send + Sync {
+    /// The ring to use at `now`.
+    fn ring(&self, now: u64) -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
+}
+
+/// Facts, and what reading them took.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// What was found.
+    pub facts: Facts,
+    /// The time that the round trip took; zero if a cache answered.
+    pub took: Duration,
+}
+
+/// Why the store could not answer. The text is for the log: it holds no secret.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// It could not be reached in time, or refused for now.
+    Unavailable(String),
+    /// An item in it cannot be read; names the attribute.
+    MalformedItem(String),
+}
+
+/// There is no key ring, and none could be fetched. The text is for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct KeysUnavailable(pub String);
+
+/// A request as it comes from the edge. `Debug` is left out: headers and body hold secrets.
+pub struct Call {
+    /// The method.
+    pub method: Method,
+    /// The path below the API's stage; not a URI's, since API Gateway hands it over decoded.
+    pub path: String,
+    /// The query string, without its question mark.
+    pub query: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, or why it could not be had.
+    pub body: Result<Bytes, Reason>,
+    /// The issuer to use when none is configured: where API Gateway says it was called.
+    pub origin: Option<String>,
+}
+
+/// What the deployment has configured of the service.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The issuer's URL, if it is fixed.
+    pub issuer: Option<String>,
+    /// The path of the issuer's URL, under which a custom domain may have mapped the API; empty if it has none.
+    pub base_path: String,
+    /// The dialects that are on.
+    pub dialects: Vec<&'static str>,
+    /// The lifetime of access tokens whose client has none of its own.
+    pub access_token_lifetime: Lifetime,
+}
+
+/// An answer, and what is to be logged of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP answer.
+    pub response: Response,
+    /// The log's record of the request.
+    pub record: Record,
+}
+
+/// What is logged of a request: never a secret or a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The route, or the dialect's name.
+    pub route: &'static str,
+    /// `grant_type`, if it is one that the route serves.
+    pub grant_type: Option<&'static str>,
+    /// The client's id as it was sent.
+    pub client_id: Option<String>,
+    /// How the client authenticated.
+    pub auth_method: Option<&'static str>,
+    /// Which of the client's secrets matched.
+    pub secret_id: Option<String>,
+    /// Why the request was refused.
+    pub reason: Option<Reason>,
+    /// What a backend said, if it failed.
+    pub detail: Option<String>,
+    /// The key that signed.
+    pub kid: Option<String>,
+    /// The token's id.
+    pub jti: Option<String>,
+    /// What reading the store took.
+    pub store: Duration,
+}
+
+/// The token service: a function of requests, over a store and a key ring.
+pub struct TokenService<S, K> {
+    settings: Settings,
+    store: S,
+    keys: K,
+}
+
+impl<S: Store, K: Keys> TokenService<S, K> {
+    /// A service over `store` and `keys`.
+    pub fn new(settings: Settings, store: S, keys: K) -> Self {
+        Self { settings, store, keys }
+    }
+
+    /// Answers one request. Never fails: whatever goes wrong is an answer too.
+    pub async fn respond(&self, call: &Call, moment: &Moment) -> Answer {
+        let mut record = Record::default();
+        let issuer = self.settings.issuer.as_deref().or(call.origin.as_deref());
+        let path = call.path.strip_prefix(self.settings.base_path.as_str()).unwrap_or(&call.path);
+        let route = Route::of(path, &self.settings.dialects);
+        record.route = route.name();
+        let (dialect, outcome) = match route {
+            Route::Token(dialect) => (dialect, self.token(dialect, issuer, call, moment, &mut record).await),
+            around => (Dialect::oauth2(), self.around(around, issuer, call, moment, &mut record).await),
+        };
+        let response = outcome.unwrap_or_else(|reason| {
+            record.reason = Some(reason);
+            let mut response = dialect.refused(reason, issuer);
+            if reason == Reason::WrongMethod {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.allow()));
+            }
+            response
+        });
+        Answer { response, record }
+    }
+
+    // The line: decode, look up, decide, commit, sign, render.
+    async fn token(
+        &self,
+        dialect: &'static Dialect,
+        issuer: Option<&str>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<Response, Reason> {
+        let params = decode(dialect, call)?;
+        record.client_id = params.get(Param::ClientId).map(str::to_owned);
+        let authorization = call.headers.get_all(header::AUTHORIZATION);
+        let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
+        record.identify(&request);
+
+        let loaded =
+            self.store.load(&request.lookups(), moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        record.store = loaded.took;
+        let Decision { writes, outcome, proven } = grant::decide(&request, &loaded.facts, moment);
+        if let Some(proven) = proven {
+            record.client_id = Some(proven.client.client_id.to_string());
+            record.secret_id = Some(proven.secret_id);
+        }
+        let issue = outcome?;
+        if !writes.is_empty() {
+            self.store.commit(&writes).await.map_err(|fault| record.store_fault(fault))?;
+        }
+
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
+        let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
+        let stamp = Stamp {
+            issuer,
+            issued_at: moment.now,
+            expires_at: moment.now.saturating_add(expires_in),
+            jti: &moment.jti,
+            kid: key.kid(),
+        };
+        let claims = dialect.claims(&issue, &stamp).map_err(|_| Reason::SigningFailed)?;
+        let access_token = key.sign(dialect.typ, &claims).map_err(|_| Reason::SigningFailed)?;
+        record.kid = Some(key.kid().to_owned());
+        record.jti = Some(moment.jti.clone());
+        Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
+    }
+
+    // What stands around the token endpoint.
+    async fn around(
+        &self,
+        route: Route,
+        issuer: Option<&str>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<Response, Reason> {
+        if route == Route::Unknown {
+            return Err(Reason::UnknownPath);
+        }
+        if call.method != Method::GET && call.method != Method::HEAD {
+            return Err(Reason::WrongMethod);
+        }
+        if route == Route::Health {
+            return Ok(endpoint::health());
+        }
+        let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        if route == Route::Jwks {
+            return Ok(endpoint::jwks(&ring, moment.now));
+        }
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        Ok(endpoint::metadata(issuer, &self.settings.dialects))
+    }
+}
+
+impl Record {
+    fn identify(&mut self, request: &TokenRequest) {
+        self.grant_type = Some(request.grant_type().as_str());
+        self.auth_method = Some(request.credentials.method.as_str());
+        self.client_id = request.credentials.candidates.first().map(|pair| pair.client_id.clone());
+    }
+
+    fn store_fault(&mut self, fault: StoreFault) -> Reason {
+        let (reason, detail) = match fault {
+            StoreFault::Unavailable(detail) => (Reason::StoreUnavailable, detail),
+            StoreFault::MalformedItem(detail) => (Reason::MalformedClientItem, detail),
+        };
+        self.detail = Some(detail);
+        reason
+    }
+
+    fn keys_fault(&mut self, KeysUnavailable(detail): KeysUnavailable) -> Reason {
+        self.detail = Some(detail);
+        Reason::KeysUnavailable
+    }
+}
+
+fn decode(dialect: &Dialect, call: &Call) -> Result<Params, Reason> {
+    if call.method != Method::POST {
+        return Err(Reason::WrongMethod);
+    }
+    let body = call.body.as_ref().map_err(|reason| *reason)?;
+    if body.len() > MAX_BODY_BYTES {
+        return Err(Reason::BodyTooLarge);
+    }
+    check_query(&call.query)?;
+    dialect.read(&call.headers, body)
+}
+
+/// The cap on a request's body, after base64 decoding.
+pub const MAX_BODY_BYTES: usize = 16 * 1024;
