@@ -62,12 +62,6 @@ impl Route {
     }
 }
 
-impl PartialEq for Route {
-    fn eq(&self, other: &Self) -> bool {
-        self.name() == other.name()
-    }
-}
-
 /// The path of the published keys that the metadata names.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 
@@ -98,8 +92,9 @@ mod tests {
 
     #[test]
     fn a_dialect_that_is_off_has_no_route() {
-        assert!(Route::of("/auth/token", &["oauth2", "eventhos"]) == Route::Token(&DIALECTS[3]));
-        assert!(Route::of("/auth/token", &["oauth2"]) == Route::Unknown);
-        assert!(Route::of("/oauth2/token/", &["oauth2"]) == Route::Unknown);
+        let name = |path, dialects| Route::of(path, dialects).name();
+        assert_eq!(name("/auth/token", &["oauth2", "eventhos"]), "eventhos");
+        assert_eq!(name("/auth/token", &["oauth2"]), "unknown");
+        assert_eq!(name("/oauth2/token/", &["oauth2"]), "unknown");
     }
 }

@@ -207,21 +207,18 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         moment: &Moment,
         record: &mut Record,
     ) -> Result<Response, Reason> {
-        if route == Route::Unknown {
-            return Err(Reason::UnknownPath);
-        }
-        if call.method != Method::GET && call.method != Method::HEAD {
+        if !matches!(route, Route::Unknown) && call.method != Method::GET && call.method != Method::HEAD {
             return Err(Reason::WrongMethod);
         }
-        if route == Route::Health {
-            return Ok(endpoint::health());
+        match route {
+            Route::Health => Ok(endpoint::health()),
+            Route::Jwks => {
+                let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+                Ok(endpoint::jwks(&ring, moment.now))
+            }
+            Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),
+            Route::Token(_) | Route::Unknown => Err(Reason::UnknownPath),
         }
-        let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
-        if route == Route::Jwks {
-            return Ok(endpoint::jwks(&ring, moment.now));
-        }
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
-        Ok(endpoint::metadata(issuer, &self.settings.dialects))
     }
 }
 

@@ -15,7 +15,6 @@ use aws_sdk_secretsmanager::{Client as Sdk, error::DisplayErrorContext};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::moment;
 use crate::{
     keyring::KeyRing,
     service::{Keys, KeysUnavailable},
@@ -123,7 +122,7 @@ impl Keys for HeldKeys {
         if !self.may_try(now) {
             return Err(KeysUnavailable("the key ring could not be read a moment ago".to_owned()));
         }
-        self.read(moment::now()).await
+        self.read(now).await
     }
 }
 

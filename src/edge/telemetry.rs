@@ -1,6 +1,6 @@
 //! Logs: JSON lines with timestamp and level, one per request, none with a secret or a token in it.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use http::StatusCode;
 use tracing::{Level, level_filters::LevelFilter};
@@ -31,7 +31,15 @@ pub fn start(level: LevelFilter, format: Format) {
         Format::Json => {
             registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
         }
-        Format::Text => registry.with(lines.compact().with_target(false).with_writer(std::io::stderr)).try_init(),
+        Format::Text => registry
+            .with(
+                lines
+                    .compact()
+                    .with_target(false)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_writer(std::io::stderr),
+            )
+            .try_init(),
     };
     // A second start, in a test binary, changes nothing.
     drop(started);

@@ -1,0 +1,8 @@
+//! What holds across modules: the wire, the store, the events, the real binaries. One file per surface.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod borders;
+mod events;
+mod runtime_api;
+mod store;
+mod support;
