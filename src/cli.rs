@@ -1,4 +1,5 @@
 //! The `mintlet` command line.
+#![expect(clippy::doc_markdown, reason = "these texts are shown in a terminal")]
 
 pub mod client;
 pub mod clients_table;
@@ -44,6 +45,7 @@ impl Failure {
     }
 
     /// A failure of an AWS call: the service's own message, or what kept it from answering.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
     pub fn sdk<E, R>(error: aws_sdk_dynamodb::error::SdkError<E, R>) -> Self
     where
         E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
@@ -70,7 +72,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Client(args) => client::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
-        Command::Token(args) => token::run(args).await,
+        Command::Token(args) => token::run(args),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("mintlet: {failure}");

@@ -37,7 +37,7 @@ enum Command {
 ///
 /// # Errors
 /// A [`Failure`] if there is no token to look into.
-pub async fn run(args: Args) -> Result<ExitCode, Failure> {
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let Command::Inspect { jwks, json: in_json } = args.command;
     let mut token = String::new();
     std::io::stdin().read_to_string(&mut token).map_err(Failure::new)?;

@@ -1,5 +1,10 @@
 //! What holds across modules: the wire, the store, the events, the real binaries. One file per surface.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 mod borders;
 mod events;

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use mintlet::edge::moment;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -113,11 +114,11 @@ async fn next(function: &Function) -> Response<Full<Bytes>> {
     let Some((id, event)) = function.events.lock().await.recv().await else {
         return empty(StatusCode::GONE);
     };
-    let deadline = (SystemTime::now() + DEADLINE).duration_since(UNIX_EPOCH).expect("after 1970");
+    let deadline = (moment::now() + DEADLINE.as_secs()) * 1000;
     Response::builder()
         .header("Content-Type", "application/json")
         .header("Lambda-Runtime-Aws-Request-Id", id)
-        .header("Lambda-Runtime-Deadline-Ms", deadline.as_millis().to_string())
+        .header("Lambda-Runtime-Deadline-Ms", deadline.to_string())
         .header("Lambda-Runtime-Invoked-Function-Arn", FUNCTION_ARN)
         .header("Lambda-Runtime-Trace-Id", TRACE_ID)
         .body(Full::new(event))
