@@ -10,7 +10,7 @@ pub mod registration;
 pub mod serve;
 pub mod token;
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io::Read as _, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -78,4 +78,14 @@ pub async fn run(cli: Cli) -> ExitCode {
         eprintln!("mintlet: {failure}");
         ExitCode::FAILURE
     })
+}
+
+/// Reads a file, or standard input for `-`.
+fn read(path: &Path) -> Result<String, Failure> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map_err(Failure::new)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

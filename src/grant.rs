@@ -7,8 +7,6 @@ pub mod client_credentials;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
@@ -16,28 +14,8 @@ use crate::oauth::{
     jwt::Alg,
     params::{Param, Params},
     scope::Scope,
+    vocabulary::GrantType,
 };
-
-/// `grant_type` (RFC 6749 section 4): those that this server serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GrantType {
-    /// RFC 6749 section 4.4.
-    ClientCredentials,
-}
-
-impl GrantType {
-    /// Every grant type.
-    pub const ALL: [Self; 1] = [Self::ClientCredentials];
-
-    /// Its registered name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-        }
-    }
-}
 
 /// What a route takes: its dialect's rules as values, so that no rule has to know the dialect.
 #[derive(Clone, Copy, Debug)]

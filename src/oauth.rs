@@ -10,3 +10,4 @@ pub mod jwt;
 pub mod params;
 pub mod scope;
 pub mod secret;
+pub mod vocabulary;

@@ -1,15 +1,15 @@
 //! `mintlet client`: register and manage clients, on AWS or on a running local server.
 
-use std::{io::Read as _, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::{
     Failure,
-    clients_table::{Applied, ClientsTable, add_secret, generate_secret},
-    local, registration,
-    serve::{DEFAULT_DATA_DIR, local_endpoint},
+    clients_table::{Applied, ClientsTable, add_secret, generate_secret, new_client},
+    local::{self, DEFAULT_DATA_DIR},
+    read, registration,
 };
 use crate::{
     config::CLIENTS_TABLE,
@@ -178,11 +178,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 impl Target {
     async fn table(&self) -> Result<ClientsTable, Failure> {
-        let sdk = if self.local {
-            local::sdk(&local_endpoint(&self.data_dir)?)
-        } else {
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
-            aws_sdk_dynamodb::Client::new(&config)
+        let endpoint =
+            if self.local { Some(local::endpoint_of(&self.data_dir)?) } else { endpoint_without_credentials() };
+        let sdk = match endpoint {
+            Some(endpoint) => local::sdk(&endpoint),
+            None => {
+                let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+                aws_sdk_dynamodb::Client::new(&config)
+            }
         };
         Ok(ClientsTable::new(sdk, self.clients_table.as_str()))
     }
@@ -196,14 +199,7 @@ impl Target {
     }
 
     async fn create(&self, table: &ClientsTable, create: Create) -> Result<(), Failure> {
-        let registration = registration::read_entry(create.into_entry()?)
-            .map_err(|faults| Failure::new(faults.join("\n         ")))?;
-        let mut client = registration.client;
-        let now = moment::now();
-        client.created_at = now;
-        client.updated_at = now;
-        let secret = generate_secret()?;
-        add_secret(&mut client, &secret, None, now)?;
+        let (client, secret) = new_client(create.into_entry()?)?;
         table.create(&client).await?;
         self.report_secret("registered", &client, &secret);
         Ok(())
@@ -322,6 +318,17 @@ impl Create {
     }
 }
 
+// Somebody who only names an endpoint on this machine means `mintlet serve`, which takes any credentials.
+#[expect(clippy::disallowed_methods, reason = "these variables are the AWS tools' own, and rule how they connect")]
+fn endpoint_without_credentials() -> Option<String> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = set("AWS_ENDPOINT_URL_DYNAMODB")?;
+    let here =
+        ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|here| endpoint.starts_with(here));
+    let bare = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].into_iter().all(|name| set(name).is_none());
+    (here && bare).then_some(endpoint)
+}
+
 fn object(flag: &str, text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::new(format!("{flag} is not JSON: {error}")))
 }
@@ -359,14 +366,4 @@ fn name(applied: Applied) -> &'static str {
         Applied::Updated => "updated",
         Applied::Unchanged => "unchanged",
     }
-}
-
-/// Reads a file, or standard input for `-`.
-pub(super) fn read(path: &std::path::Path) -> Result<String, Failure> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(Failure::new)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }

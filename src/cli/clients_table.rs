@@ -1,10 +1,11 @@
 //! The clients table as an operator changes it: every write carries the condition under which it was decided.
 
 use aws_sdk_dynamodb::{Client as Sdk, types::AttributeValue};
+use serde_json::Value;
 
 use super::{
     Failure,
-    registration::{MAX_SECRETS, Registration, SecretInput, SecretValue},
+    registration::{MAX_SECRETS, Registration, SecretInput, SecretValue, read_entry},
 };
 use crate::{
     edge::{
@@ -161,6 +162,19 @@ impl ClientsTable {
             .map_err(|error| conditional(error, &format!("there is no client {id}")))?;
         Ok(())
     }
+}
+
+/// A client of an entry as a clients file has it, with a fresh secret.
+///
+/// # Errors
+/// Every fault of the entry, or if the operating system has no randomness.
+pub fn new_client(entry: Value) -> Result<(Client, Secret), Failure> {
+    let registration = read_entry(entry).map_err(|faults| Failure::new(faults.join("\n  ")))?;
+    let now = moment::now();
+    let mut client = Client { created_at: now, updated_at: now, ..registration.client };
+    let secret = generate_secret()?;
+    add_secret(&mut client, &secret, None, now)?;
+    Ok((client, secret))
 }
 
 /// A new secret: 256 random bits, recognisable by its prefix, in unreserved characters (RFC 3986 section 2.3).

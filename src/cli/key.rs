@@ -149,6 +149,9 @@ async fn read_or_empty(source: &Source) -> Result<RingDocument, Failure> {
         return Ok(RingDocument::default());
     }
     let json = read_source(source).await.map_err(Failure::new)?;
+    if json.trim_ascii().is_empty() {
+        return Ok(RingDocument::default());
+    }
     RingDocument::from_json(&json).map_err(Failure::new)
 }
 

@@ -1,6 +1,10 @@
 //! The embedded DynamoDB engine of local mode and of the tests: the real SDK talks to it over loopback HTTP.
 
-use std::{net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aws_sdk_dynamodb::{
     Client as Sdk,
@@ -19,6 +23,10 @@ use crate::edge::dynamodb::{CLIENTS_KEY, STATE_KEY, STATE_TTL};
 pub const REGION: &str = "local";
 /// Both halves of the local credentials.
 pub const CREDENTIAL: &str = "local";
+
+/// Where local mode keeps its data, unless it is told otherwise.
+pub const DEFAULT_DATA_DIR: &str = ".mintlet";
+const ENDPOINT_FILE: &str = "dynamodb-endpoint";
 
 /// A running engine. Dropped, it stops; [`Engine::stop`] waits until it has.
 pub struct Engine {
@@ -82,6 +90,36 @@ pub fn sdk(endpoint: &str) -> Sdk {
         .credentials_provider(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local"))
         .endpoint_url(endpoint);
     Sdk::from_conf(config.build())
+}
+
+/// Where the server with that data directory has its DynamoDB.
+///
+/// # Errors
+/// If no server runs with it.
+pub fn endpoint_of(data_dir: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(data_dir.join(ENDPOINT_FILE))
+        .map_err(|_| Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display())))
+}
+
+/// Tells `--local` where the engine is, for as long as it runs.
+pub struct EndpointFile(PathBuf);
+
+impl EndpointFile {
+    /// Writes it into the data directory.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(data_dir: &Path, endpoint: &str) -> Result<Self, Failure> {
+        let path = data_dir.join(ENDPOINT_FILE);
+        std::fs::write(&path, endpoint).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for EndpointFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 /// Creates the tables that are missing, as template.yaml defines them.

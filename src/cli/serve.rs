@@ -13,11 +13,10 @@ use zeroize::Zeroizing;
 
 use super::{
     Failure,
-    client::read,
-    clients_table::{ClientsTable, add_secret, generate_secret},
+    clients_table::{ClientsTable, new_client},
     http, key,
-    local::{self, Engine},
-    registration,
+    local::{self, DEFAULT_DATA_DIR, EndpointFile, Engine},
+    read, registration,
 };
 use crate::{
     config::{CLIENTS_TABLE, Config, STATE_TABLE, SigningKeys},
@@ -54,22 +53,10 @@ pub struct Args {
     dynamodb_port: u16,
 }
 
-/// Where local mode keeps its data.
-pub const DEFAULT_DATA_DIR: &str = ".mintlet";
 const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const ENDPOINT_FILE: &str = "dynamodb-endpoint";
 const HONOURED: [&str; 6] =
     ["ISSUER", "DIALECTS", "ACCESS_TOKEN_LIFETIME", "CLIENT_CACHE_TTL", "KEYS_CACHE_TTL", "LOG_LEVEL"];
-
-/// Where the server with that data directory has its DynamoDB.
-///
-/// # Errors
-/// If no server runs with it.
-pub fn local_endpoint(data_dir: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(data_dir.join(ENDPOINT_FILE))
-        .map_err(|_| Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display())))
-}
 
 /// Carries out `mintlet serve`.
 ///
@@ -151,14 +138,7 @@ fn demo_client() -> Result<(Client, Secret), Failure> {
         "audience": ["https://api.example.com"], "roles": ["demo"],
         "eventhos": {"id": 1, "identifier": DEMO, "roles": []}
     });
-    let registration = registration::read_entry(entry).map_err(|faults| Failure::new(faults.join("; ")))?;
-    let mut client = registration.client;
-    let now = moment::now();
-    client.created_at = now;
-    client.updated_at = now;
-    let secret = generate_secret()?;
-    add_secret(&mut client, &secret, None, now)?;
-    Ok((client, secret))
+    new_client(entry)
 }
 
 // RS256, and one key of every other algorithm that a client names.
@@ -202,23 +182,6 @@ fn make_private_dir(path: &Path) -> Result<(), Failure> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
-}
-
-// Tells `--local` where the engine is, for as long as it runs.
-struct EndpointFile(PathBuf);
-
-impl EndpointFile {
-    fn write(data_dir: &Path, endpoint: &str) -> Result<Self, Failure> {
-        let path = data_dir.join(ENDPOINT_FILE);
-        std::fs::write(&path, endpoint).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for EndpointFile {
-    fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
-    }
 }
 
 async fn stop_signal() {

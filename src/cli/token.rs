@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 
-use super::{Failure, client::read};
+use super::{Failure, read};
 use crate::edge::moment;
 
 /// Look into tokens

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use super::{Dialect, Issued, Stamp, is_form, json, media_type, write_claims};
 use crate::{
-    grant::{GrantType, Issue, Policy},
+    grant::{Issue, Policy},
     oauth::{
         client::{Client, Eventhos},
         client_auth::AcceptedAuth,
         error::{ErrorCode, Reason},
         jwt::Typ,
         params::{Param, Params},
+        vocabulary::GrantType,
     },
 };
 

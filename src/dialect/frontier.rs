@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use super::{Dialect, Issued, Stamp, is_form, json, write_claims};
 use crate::{
-    grant::{GrantType, Issue, Policy},
+    grant::{Issue, Policy},
     oauth::{
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
         jwt::Typ,
         params::Params,
+        vocabulary::GrantType,
     },
 };
 

@@ -5,12 +5,13 @@ use serde::Serialize;
 
 use super::{Dialect, Issued, Stamp, json, read_form, write_claims};
 use crate::{
-    grant::{GrantType, Issue, Policy},
+    grant::{Issue, Policy},
     oauth::{
         client::ScopeClaim,
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
         jwt::Typ,
+        vocabulary::GrantType,
     },
 };
 

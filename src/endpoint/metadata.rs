@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::{JWKS_PATH, cacheable};
 use crate::{
     dialect::{DIALECTS, Dialect, Response},
-    grant::GrantType,
-    oauth::client_auth::ClientAuthMethod,
+    oauth::vocabulary::{ClientAuthMethod, GrantType},
 };
 
 #[derive(Serialize)]

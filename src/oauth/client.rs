@@ -5,8 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{client_auth::ClientAuthMethod, jwt::Alg, scope::Scope, secret::SecretHash};
-use crate::grant::GrantType;
+use super::{
+    jwt::Alg,
+    scope::Scope,
+    secret::SecretHash,
+    vocabulary::{ClientAuthMethod, GrantType},
+};
 
 /// The format of a client item that this code reads and writes.
 pub const CLIENT_VERSION: u32 = 1;

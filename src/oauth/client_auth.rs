@@ -2,40 +2,18 @@
 
 use std::sync::Arc;
 
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
-use serde::{Deserialize, Serialize};
-
 use super::{
     client::{Client, ClientId, ClientSecret},
     error::Reason,
     form,
     params::{Param, Params},
     secret::{Secret, verify_nothing},
+    vocabulary::ClientAuthMethod,
 };
-
-/// `token_endpoint_auth_method` (RFC 7591 section 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClientAuthMethod {
-    /// HTTP Basic (RFC 6749 section 2.3.1).
-    ClientSecretBasic,
-    /// Body credentials (RFC 6749 section 2.3.1).
-    ClientSecretPost,
-}
-
-impl ClientAuthMethod {
-    /// Its registered name.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
-        }
-    }
-}
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 
 /// Which methods a route takes, and how it reads Basic.
 #[derive(Clone, Copy, Debug)]
