@@ -180,12 +180,11 @@ impl Target {
     async fn table(&self) -> Result<ClientsTable, Failure> {
         let endpoint =
             if self.local { Some(local::endpoint_of(&self.data_dir)?) } else { endpoint_without_credentials() };
-        let sdk = match endpoint {
-            Some(endpoint) => local::sdk(&endpoint),
-            None => {
-                let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
-                aws_sdk_dynamodb::Client::new(&config)
-            }
+        let sdk = if let Some(endpoint) = endpoint {
+            local::sdk(&endpoint)
+        } else {
+            let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+            aws_sdk_dynamodb::Client::new(&config)
         };
         Ok(ClientsTable::new(sdk, self.clients_table.as_str()))
     }
