@@ -1,6 +1,8 @@
 //! The embedded DynamoDB engine of local mode and of the tests: the real SDK talks to it over loopback HTTP.
 
 use std::{
+    fs::{DirBuilder, File, TryLockError},
+    io::{Read as _, Write as _},
     net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -97,28 +99,64 @@ pub fn sdk(endpoint: &str) -> Sdk {
 /// # Errors
 /// If no server runs with it.
 pub fn endpoint_of(data_dir: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(data_dir.join(ENDPOINT_FILE))
-        .map_err(|_| Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display())))
+    let nobody = || Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display()));
+    let mut file = File::open(data_dir.join(ENDPOINT_FILE)).map_err(|_| nobody())?;
+    // A file without its lock was left behind by a server that was killed.
+    if file.try_lock_shared().is_ok() {
+        return Err(nobody());
+    }
+    let mut endpoint = String::new();
+    file.read_to_string(&mut endpoint).map_err(Failure::new)?;
+    Ok(endpoint)
 }
 
-/// Tells `--local` where the engine is, for as long as it runs.
-pub struct EndpointFile(PathBuf);
+/// A data directory in use by this process alone; tells `--local` where its engine is.
+pub struct DataDir {
+    endpoint_file: File,
+    path: PathBuf,
+}
 
-impl EndpointFile {
-    /// Writes it into the data directory.
+impl DataDir {
+    /// Takes a data directory, made private to its owner if it is new.
+    ///
+    /// # Errors
+    /// If another server uses it, or it cannot be made.
+    pub fn take(path: &Path) -> Result<Self, Failure> {
+        let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(path).map_err(fault)?;
+        let file = File::options().create(true).append(true).open(path.join(ENDPOINT_FILE)).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { endpoint_file: file, path: path.to_owned() }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Failure::new(format!("another `mintlet serve` runs with the data directory {}", path.display())))
+            }
+            Err(TryLockError::Error(error)) => Err(fault(error)),
+        }
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Tells where the engine is.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(data_dir: &Path, endpoint: &str) -> Result<Self, Failure> {
-        let path = data_dir.join(ENDPOINT_FILE);
-        std::fs::write(&path, endpoint).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        Ok(Self(path))
+    pub fn announce(&mut self, endpoint: &str) -> Result<(), Failure> {
+        let file = &mut self.endpoint_file;
+        file.set_len(0).and_then(|()| file.write_all(endpoint.as_bytes())).map_err(Failure::new)
     }
 }
 
-impl Drop for EndpointFile {
+impl Drop for DataDir {
     fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+        drop(std::fs::remove_file(self.path.join(ENDPOINT_FILE)));
     }
 }
 

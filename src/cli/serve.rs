@@ -1,10 +1,6 @@
 //! `mintlet serve`: the whole service on a laptop. The embedded DynamoDB engine stands for AWS's; all else is the Lambda function.
 
-use std::{
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc};
 
 use clap::Args as ClapArgs;
 use serde_json::json;
@@ -15,7 +11,7 @@ use super::{
     Failure,
     clients_table::{ClientsTable, new_client},
     http, key,
-    local::{self, DEFAULT_DATA_DIR, EndpointFile, Engine},
+    local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
     read, registration,
 };
 use crate::{
@@ -67,17 +63,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::new(format!("port {}: {error}; choose another with --port", args.port)))?;
     let address = listener.local_addr().map_err(Failure::new)?;
-    let data_dir = (!args.in_memory).then_some(args.data_dir.as_path());
     let registrations = match &args.clients {
         Some(path) => registration::read_file(&read(path)?)
             .map_err(|faults| Failure::new(format!("{}:\n  {}", path.display(), faults.join("\n  "))))?,
         None => Vec::new(),
     };
 
-    if let Some(data_dir) = data_dir {
-        make_private_dir(data_dir)?;
-    }
-    let engine = Engine::start(args.dynamodb_port, data_dir.map(|dir| dir.join(DATABASE_FILE)).as_deref()).await?;
+    let mut data_dir = if args.in_memory { None } else { Some(DataDir::take(&args.data_dir)?) };
+    let database = data_dir.as_ref().map(|dir| dir.file(DATABASE_FILE));
+    let engine = Engine::start(args.dynamodb_port, database.as_deref()).await?;
     let sdk = engine.sdk();
     local::create_tables(&sdk, CLIENTS_TABLE, STATE_TABLE).await?;
     let table = ClientsTable::new(sdk, CLIENTS_TABLE);
@@ -91,12 +85,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         demo = Some(secret);
     }
 
-    let keys = signing_keys(data_dir, &clients).await?;
+    let keys = signing_keys(data_dir.as_ref(), &clients).await?;
     let config = config(&format!("http://{address}"), keys, engine.endpoint())?;
     telemetry::start(config.log_level, Format::Text);
     let handler = Arc::new(Handler::new(&config));
     handler.warm_up().await;
-    let _endpoint_file = data_dir.map(|dir| EndpointFile::write(dir, engine.endpoint())).transpose()?;
+    if let Some(data_dir) = &mut data_dir {
+        data_dir.announce(engine.endpoint())?;
+    }
     announce(&address.to_string(), &config, &engine, clients.len(), demo.as_ref());
     drop((clients, demo));
 
@@ -142,12 +138,12 @@ fn demo_client() -> Result<(Client, Secret), Failure> {
 }
 
 // RS256, and one key of every other algorithm that a client names.
-async fn signing_keys(data_dir: Option<&Path>, clients: &[Client]) -> Result<SigningKeys, Failure> {
+async fn signing_keys(data_dir: Option<&DataDir>, clients: &[Client]) -> Result<SigningKeys, Failure> {
     let mut algs = vec![Alg::RS256];
     algs.extend(clients.iter().filter_map(|client| client.access_token_signed_response_alg));
     let now = moment::now();
     if let Some(data_dir) = data_dir {
-        let path = data_dir.join(KEYS_FILE);
+        let path = data_dir.file(KEYS_FILE);
         key::complete_file(&path, &algs, now).await?;
         return Ok(SigningKeys::File(path));
     }
@@ -174,14 +170,6 @@ fn config(base: &str, keys: SigningKeys, dynamodb: &str) -> Result<Config, Failu
     let mut config = Config::from_vars(vars).map_err(Failure::new)?;
     config.signing_keys = keys;
     Ok(config)
-}
-
-fn make_private_dir(path: &Path) -> Result<(), Failure> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
 async fn stop_signal() {

@@ -23,6 +23,8 @@ pub enum Format {
 pub fn start(level: LevelFilter, format: Format) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        // The embedded engine warns of every condition that is not met.
+        .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("mintlet", level)
         .with_target("token", level);
     let lines = tracing_subscriber::fmt::layer();
