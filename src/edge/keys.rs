@@ -56,8 +56,9 @@ struct Held {
 
 // How long an instance goes on with keys that it cannot read again. Longer would keep a revoked key alive.
 const HARD_AGE: u64 = 24 * 60 * 60;
-// How often a failing source is asked again.
-const RETRY_AFTER: u64 = 2;
+// How often a failing source is asked again, in seconds: by an instance that holds keys, and by one that has none.
+const RETRY_WHILE_HELD: u64 = 10;
+const RETRY_WITHOUT: u64 = 2;
 
 impl HeldKeys {
     /// Keys from `source`, read again after `ttl` seconds. Nothing is read yet.
@@ -79,9 +80,9 @@ impl HeldKeys {
     }
 
     // At most one try in a while, however many requests ask for it.
-    fn may_try(&self, now: u64) -> bool {
+    fn may_try(&self, now: u64, interval: u64) -> bool {
         let last = self.0.attempted_at.load(Ordering::Relaxed);
-        now.abs_diff(last) >= RETRY_AFTER.min(self.0.ttl)
+        now.abs_diff(last) >= interval.min(self.0.ttl)
             && self.0.attempted_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
@@ -93,14 +94,12 @@ impl HeldKeys {
         Ok(ring)
     }
 
-    fn read_in_background(&self, now: u64) {
-        let keys = self.clone();
-        tokio::spawn(async move {
-            let Ok(_reading) = keys.0.reading.try_lock() else { return };
-            if let Err(KeysUnavailable(detail)) = keys.read(now).await {
-                tracing::warn!(detail, "the key ring could not be read again; going on with the one held");
-            }
-        });
+    // Reads the ring again if nobody else does; one that is held stays in use if that fails.
+    async fn refresh(&self, now: u64) {
+        let Ok(_reading) = self.0.reading.try_lock() else { return };
+        if let Err(KeysUnavailable(detail)) = self.read(now).await {
+            tracing::warn!(detail, "the key ring could not be read again; going on with the one held");
+        }
     }
 }
 
@@ -110,16 +109,24 @@ impl Keys for HeldKeys {
             return Ok(ring);
         }
         if let Some(ring) = self.usable(now, HARD_AGE) {
-            if self.may_try(now) {
-                self.read_in_background(now);
+            if !self.may_try(now, RETRY_WHILE_HELD) {
+                return Ok(ring);
             }
-            return Ok(ring);
+            // Lambda freezes an instance between requests, and with it what runs in the background: one that is seldom
+            // asked would never get to the end of it. So a ring of twice its age is worth waiting for.
+            if self.usable(now, self.0.ttl.saturating_mul(2)).is_some() {
+                let keys = self.clone();
+                tokio::spawn(async move { keys.refresh(now).await });
+                return Ok(ring);
+            }
+            self.refresh(now).await;
+            return Ok(self.usable(now, HARD_AGE).unwrap_or(ring));
         }
         let _reading = self.0.reading.lock().await;
         if let Some(ring) = self.usable(now, self.0.ttl) {
             return Ok(ring);
         }
-        if !self.may_try(now) {
+        if !self.may_try(now, RETRY_WITHOUT) {
             return Err(KeysUnavailable("the key ring could not be read a moment ago".to_owned()));
         }
         self.read(now).await

@@ -8,6 +8,7 @@
 
 mod borders;
 mod events;
+mod keys;
 mod runtime_api;
 mod store;
 mod support;
