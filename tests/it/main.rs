@@ -6,8 +6,12 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod around;
 mod borders;
 mod events;
+mod outcomes;
 mod runtime_api;
 mod store;
 mod support;
+mod tokens;
+mod wire;

@@ -11,7 +11,7 @@ use mintlet::{
         registration,
     },
     config::{CLIENTS_TABLE, STATE_TABLE},
-    dialect::{DIALECTS, Response},
+    dialect::{DIALECTS, Dialect, Response},
     edge::{
         client_cache::CachedClients,
         dynamodb::DynamoDb,
@@ -31,6 +31,9 @@ pub const ISSUER: &str = "https://auth.example.com";
 pub const NOW: u64 = 1_800_000_000;
 /// The token id of every test.
 pub const JTI: &str = "the-jti";
+
+/// The secret of the tests' clients: long enough to be stored under the fast hash.
+pub const SECRET: &str = "example-secret-of-more-than-32-characters";
 
 /// A running service.
 pub struct World {
@@ -85,6 +88,29 @@ pub fn ring(algs: &[Alg]) -> Arc<Zeroizing<Vec<u8>>> {
 pub struct Ask(pub Call);
 
 impl Ask {
+    /// What a client of that dialect sends to get a token.
+    pub fn token(dialect: &Dialect, id: &str, secret: &str) -> Self {
+        Self::token_with(dialect, id, secret, &[])
+    }
+
+    /// The same with more parameters.
+    pub fn token_with(dialect: &Dialect, id: &str, secret: &str, more: &[(&str, &str)]) -> Self {
+        let grant = ("grant_type", "client_credentials");
+        let credentials = [("client_id", id), ("client_secret", secret)];
+        let form = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+            pairs.join("&")
+        };
+        match dialect.name {
+            "frontier" => {
+                let members = [grant].into_iter().chain(credentials).chain(more.iter().copied());
+                Self::json(dialect.path, &members.map(|(name, value)| (name.to_owned(), json!(value))).collect())
+            }
+            "eventhos" => Self::form(dialect.path, &form(&[&[grant], credentials.as_slice(), more].concat())),
+            _ => Self::form(dialect.path, &form(&[&[grant], more].concat())).basic(&encode(id), &encode(secret)),
+        }
+    }
+
     /// A form, posted.
     pub fn form(path: &str, body: &str) -> Self {
         Self::post(path, "application/x-www-form-urlencoded", body.to_owned())
@@ -161,4 +187,36 @@ pub fn parts(token: &str) -> (Value, Value) {
     let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
     let mut next = || serde_json::from_slice(&parts.next().unwrap()).unwrap();
     (next(), next())
+}
+
+/// The token in a success body of any dialect.
+pub fn token_in(body: &Value) -> &str {
+    body.get("access_token").or(body["content"].get("jwt_token")).unwrap().as_str().unwrap()
+}
+
+/// A whole answer like [`whole`]; a token in it is replaced by `TOKEN` and its header and claims stand below, word for word,
+/// with `KID` for the id of the key, which is another one in each run.
+pub fn readable(response: &Response) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let text = whole(response);
+    if !response.status().is_success() {
+        return text;
+    }
+    let body = body(response);
+    let token = token_in(&body);
+    let part =
+        |index| String::from_utf8(URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap();
+    let kid = parts(token).0["kid"].as_str().unwrap().to_owned();
+    format!("{}\n\nheader {}\nclaims {}", text.replace(token, "TOKEN"), part(0), part(1)).replace(&kid, "KID")
+}
+
+/// Form-encodes a value (RFC 6749 appendix B).
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b' ' => "+".to_owned(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
