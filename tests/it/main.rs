@@ -8,7 +8,10 @@
 
 mod around;
 mod borders;
+mod credentials;
 mod events;
+mod fuzz;
+mod malformed;
 mod outcomes;
 mod runtime_api;
 mod store;

@@ -1,5 +1,7 @@
 //! Every outcome of every dialect: whole, as requests get it, and in one table, as the contract has it.
 
+use std::fmt::Write as _;
+
 use http::{Method, StatusCode};
 use mintlet::{
     dialect::{DIALECTS, Dialect},
@@ -67,7 +69,7 @@ async fn every_outcome(name: &str) -> String {
     let mut text = String::new();
     for (title, ask) in asks(Dialect::named(name).unwrap()) {
         let answer = world.send(ask).await;
-        text.push_str(&format!("== {title}\n{}\n\n", readable(&answer.response)));
+        write!(text, "== {title}\n{}\n\n", readable(&answer.response)).unwrap();
     }
     text
 }

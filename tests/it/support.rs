@@ -1,6 +1,6 @@
 //! A service over the embedded DynamoDB engine, and requests to it: the same code path as deployed, without a network.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -19,7 +19,7 @@ use mintlet::{
     },
     grant::Moment,
     keyring::{KeyRecord, RingDocument},
-    oauth::{client::Lifetime, jwt::Alg},
+    oauth::{client::Lifetime, error::Reason, jwt::Alg},
     service::{Answer, Call, Settings, TokenService},
 };
 use serde_json::{Value, json};
@@ -69,6 +69,20 @@ impl World {
     /// Sends a request at the tests' moment.
     pub async fn send(&self, ask: Ask) -> Answer {
         self.send_at(ask, NOW).await
+    }
+
+    /// Sends a request that the dialect is to refuse for that reason, and compares the whole answer.
+    pub async fn refuses(&self, dialect: &Dialect, title: &str, ask: Ask, reason: Reason) {
+        let answer = self.send(ask).await;
+        assert_eq!(answer.record.reason, Some(reason), "{} {title}", dialect.name);
+        assert_eq!(whole(&answer.response), whole(&dialect.refused(reason, Some(ISSUER))), "{} {title}", dialect.name);
+    }
+
+    /// Sends a request that is to get a token.
+    pub async fn takes(&self, dialect: &Dialect, title: &str, ask: Ask) {
+        let answer = self.send(ask).await;
+        assert_eq!(answer.record.reason, None, "{} {title}", dialect.name);
+        assert!(answer.response.status().is_success(), "{} {title}", dialect.name);
     }
 
     /// Sends a request at another one.
@@ -146,7 +160,7 @@ impl Ask {
     }
 
     pub fn query(mut self, query: &str) -> Self {
-        self.0.query = query.to_owned();
+        query.clone_into(&mut self.0.query);
         self
     }
 
@@ -169,7 +183,7 @@ pub fn whole(response: &Response) -> String {
     let mut headers: Vec<_> = response.headers().iter().collect();
     headers.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+        writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
     }
     text.push('\n');
     text.push_str(std::str::from_utf8(response.body()).unwrap());

@@ -23,14 +23,14 @@ use serde_json::{Value, json};
 
 use crate::support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, parts, ring, token_in};
 
-fn client(attributes: Value) -> Value {
+fn client(attributes: &Value) -> Value {
     let mut client = json!({"client_id": "billing", "client_secret": SECRET});
     client.as_object_mut().unwrap().extend(attributes.as_object().unwrap().clone());
     client
 }
 
 async fn world(attributes: Value) -> World {
-    World::new(json!([client(attributes)]), &[Alg::ES256]).await
+    World::new(json!([client(&attributes)]), &[Alg::ES256]).await
 }
 
 // The claims of a token that is asked for with `more` parameters.
@@ -108,7 +108,7 @@ async fn a_client_that_names_no_algorithm_gets_the_deployments() {
         (&[Alg::HS256, Alg::EdDSA, Alg::ES256], "ES256"),
         (&[Alg::HS256], "HS256"),
     ] {
-        let world = World::new(json!([client(json!({}))]), ring).await;
+        let world = World::new(json!([client(&json!({}))]), ring).await;
         let answer = world.send(Ask::token(oauth2(), "billing", SECRET)).await;
         assert_eq!(parts(token_in(&body(&answer.response))).0["alg"], expected);
     }
@@ -116,7 +116,7 @@ async fn a_client_that_names_no_algorithm_gets_the_deployments() {
 
 #[tokio::test]
 async fn a_client_whose_algorithm_has_no_key_is_never_given_another() {
-    let world = World::new(json!([client(json!({"access_token_signed_response_alg": "ES384"}))]), &[Alg::ES256]).await;
+    let world = World::new(json!([client(&json!({"access_token_signed_response_alg": "ES384"}))]), &[Alg::ES256]).await;
     for dialect in &DIALECTS {
         let answer = world.send(Ask::token(dialect, "billing", SECRET)).await;
         assert_eq!(answer.record.reason, Some(Reason::NoKeyForAlg));
@@ -133,7 +133,7 @@ async fn the_lifetime_is_the_clients_or_else_the_deployments() {
                 settings.access_token_lifetime = Lifetime::from_seconds(seconds).unwrap();
             }
         };
-        let world = World::with(json!([client(attributes)]), &[Alg::ES256], change, 0).await;
+        let world = World::with(json!([client(&attributes)]), &[Alg::ES256], change, 0).await;
         for dialect in &DIALECTS {
             let answer = world.send(Ask::token(dialect, "billing", SECRET)).await;
             let body = body(&answer.response);
@@ -265,7 +265,7 @@ async fn only_oauth2_writes_the_scope_claim_as_an_array_if_the_client_says_so() 
 async fn a_claim_that_only_the_server_sets_is_refused_at_registration() {
     for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "cnf"] {
         assert!(REGISTERED_CLAIMS.contains(&name));
-        let file = json!({"clients": [client(json!({"claims": {name: "forged"}}))]}).to_string();
+        let file = json!({"clients": [client(&json!({"claims": {name: "forged"}}))]}).to_string();
         let faults = registration::read_file(&file).unwrap_err();
         assert_eq!(faults, [format!(r#"clients[0] ("billing"): claims.{name}: only the server sets this claim"#)]);
     }

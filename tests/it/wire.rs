@@ -1,5 +1,7 @@
 //! What each dialect takes, and the whole of what it gives.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, header};
 use mintlet::{
@@ -35,7 +37,7 @@ async fn issued(dialect: &str) -> String {
     let mut text = String::new();
     for id in ["full", "bare"] {
         let answer = world.send(Ask::token(dialect, id, SECRET)).await;
-        text.push_str(&format!("== {id}\n{}\n\n", readable(&answer.response)));
+        write!(text, "== {id}\n{}\n\n", readable(&answer.response)).unwrap();
     }
     text
 }
