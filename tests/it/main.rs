@@ -8,12 +8,17 @@
 
 mod around;
 mod borders;
+mod cli;
+mod clients;
 mod credentials;
 mod events;
 mod fuzz;
+mod keys;
 mod malformed;
+mod manage;
 mod outcomes;
 mod runtime_api;
+mod server;
 mod store;
 mod support;
 mod tokens;

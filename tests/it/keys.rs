@@ -1,0 +1,87 @@
+//! `mintlet key` and `mintlet token` on the real binary.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::{Value, json};
+
+use crate::server::{Desk, failed, run, run_with, said, text};
+
+#[tokio::test]
+async fn keys_are_made_listed_and_published_from_a_private_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    let key = async |args: &[&str]| said(&run(&[&["key", "--file", text(&file)], args].concat()).await);
+    let json = async |args: &[&str]| serde_json::from_str::<Value>(&key(&[args, &["--json"]].concat()).await).unwrap();
+    let mut kids = Vec::new();
+    for alg in ["RS256", "PS256", "ES256", "ES384", "EdDSA", "HS256"] {
+        let made = json(&["generate", "--alg", alg]).await;
+        assert_eq!(made["alg"], alg);
+        kids.push(made["kid"].clone());
+    }
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let next = json(&["generate", "--alg", "ES256"]).await;
+    let listed = json(&["list"]).await;
+    let state = |kid: &Value| {
+        let key = listed["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *kid).unwrap();
+        (key["state"].clone(), key["activate_at"].as_u64().unwrap() - key["created_at"].as_u64().unwrap())
+    };
+    assert!(kids.iter().all(|kid| state(kid) == (json!("active"), 0)), "{listed}");
+    assert_eq!(state(&next["kid"]), (json!("next"), 24 * 60 * 60));
+    assert_eq!(key(&["list"]).await.lines().count(), 7);
+
+    let published: Value = serde_json::from_str(&key(&["jwks"]).await).unwrap();
+    let published = published["keys"].as_array().unwrap();
+    assert_eq!(published.len(), 6, "all but the HMAC key");
+    assert!(published.iter().any(|key| key["kid"] == next["kid"]), "the next key is seen before it signs");
+    for key in published {
+        assert!(["d", "p", "q", "dp", "dq", "qi", "k"].iter().all(|name| key.get(name).is_none()), "{key}");
+    }
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(failed(&run(&["key", "list", "--file", text(&file)]).await).contains("run chmod 600 on it"));
+}
+
+#[tokio::test]
+async fn a_key_command_that_does_not_know_where_the_ring_is_says_how_to_tell_it() {
+    let failure = failed(&run(&["key", "list"]).await);
+    assert_eq!(failure, "mintlet: say where the key ring is: --file PATH or --secret-id ID\n");
+}
+
+#[tokio::test]
+async fn inspect_ends_well_only_for_a_token_that_is_verified_and_good_now() {
+    let desk = Desk::open().await;
+    let secret = desk.json(&["create", "--client-id", "billing"]).await["client_secret"].as_str().unwrap().to_owned();
+    let answer = desk.server.post("/oauth2/token", ("billing", &secret), "grant_type=client_credentials").await;
+    let body: Value = serde_json::from_slice(answer.body()).unwrap();
+    let token = body["access_token"].as_str().unwrap();
+    let jwks = desk.file("jwks.json", &desk.server.get("/oauth2/jwks").await.to_string());
+    let inspect = ["token", "inspect", "--jwks", &jwks, "--json"];
+    let verdict = async |args: &[&str], token: &str| {
+        let output = run_with(args, token).await;
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["valid"], output.status.success());
+        assert_eq!(answer["reason"].is_null(), output.status.success());
+        answer
+    };
+
+    let good = verdict(&inspect, &format!("{token}\n")).await;
+    assert_eq!((&good["valid"], &good["claims"]["client_id"]), (&json!(true), &json!("billing")));
+    assert_eq!(good["header"]["typ"], "at+jwt");
+
+    let (head, rest) = token.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let start = if signature.starts_with('A') { "B" } else { "A" };
+    for (title, token) in [
+        ("another signature", format!("{head}.{claims}.{start}{}", &signature[1..])),
+        ("no signature", format!("{head}.{claims}.")),
+        ("two parts", format!("{head}.{claims}")),
+        ("alg none", format!("eyJhbGciOiJub25lIn0.{claims}.")),
+    ] {
+        assert_eq!(verdict(&inspect, &token).await["valid"], false, "{title}");
+    }
+    assert_eq!(verdict(&["token", "inspect", "--json"], token).await["reason"], "not verified: no --jwks");
+    std::fs::write(&jwks, r#"{"keys":[]}"#).unwrap();
+    assert_eq!(verdict(&inspect, token).await["reason"], "invalid: the key that the header names is not published");
+    for nothing in ["", "x", "a.b.c"] {
+        assert!(failed(&run_with(&inspect, nothing).await).starts_with("mintlet: not a JWT: "));
+    }
+}
