@@ -16,7 +16,13 @@ use clap::{Parser, Subcommand};
 
 /// An OAuth 2.0 token service for machines.
 #[derive(Debug, Parser)]
-#[command(name = "mintlet", version, about, max_term_width = 110)]
+#[command(
+    name = "mintlet",
+    version,
+    about,
+    max_term_width = 110,
+    after_help = "Example:\n  mintlet serve\n  mintlet client create --local --client-id billing --scope 'read write'"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

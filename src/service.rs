@@ -134,8 +134,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
     pub async fn respond(&self, call: &Call, moment: &Moment) -> Answer {
         let mut record = Record::default();
         let issuer = self.settings.issuer.as_deref().or(call.origin.as_deref());
-        let path = call.path.strip_prefix(self.settings.base_path.as_str()).unwrap_or(&call.path);
-        let route = Route::of(path, &self.settings.dialects);
+        let route = self.route(&call.path);
         record.route = route.name();
         let (dialect, outcome) = match route {
             Route::Token(dialect) => (dialect, self.token(dialect, issuer, call, moment, &mut record).await),
@@ -150,6 +149,15 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             response
         });
         Answer { response, record }
+    }
+
+    // Below the base path, or without it: behind API Gateway's own domain there is none, and a route may begin like it.
+    fn route(&self, path: &str) -> Route {
+        let dialects = &self.settings.dialects;
+        match path.strip_prefix(self.settings.base_path.as_str()).map(|below| Route::of(below, dialects)) {
+            None | Some(Route::Unknown) => Route::of(path, dialects),
+            Some(route) => route,
+        }
     }
 
     // The line: decode, look up, decide, commit, sign, render.

@@ -25,6 +25,8 @@ use crate::{
 /// Talks to the clients table on AWS with the ordinary credential chain, to AWS_ENDPOINT_URL_DYNAMODB if that is set, or to
 /// a running `mintlet serve` with --local.
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  mintlet client create --local --client-id billing --scope 'read write'\n  \
+    mintlet client list --local")]
 pub struct Args {
     #[command(flatten)]
     target: Target,

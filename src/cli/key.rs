@@ -22,6 +22,8 @@ use crate::{
 
 /// Make and show signing keys
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  mintlet key generate --secret-id mintlet-signing-keys\n  \
+    mintlet key list --file .mintlet/signing-keys.json")]
 pub struct Args {
     #[command(flatten)]
     place: Place,

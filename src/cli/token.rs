@@ -11,6 +11,7 @@ use crate::edge::moment;
 
 /// Look into tokens
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  echo \"$TOKEN\" | mintlet token inspect --jwks jwks.json")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -98,7 +98,9 @@ impl Params {
     /// # Errors
     /// [`Reason::MalformedJson`], or [`Reason::RepeatedParameter`] for a known member that stands twice.
     pub fn from_json(body: &[u8]) -> Result<Self, Reason> {
-        let mut json = serde_json::Deserializer::from_slice(body);
+        // All of it, since serde_json does not look at the bytes of a string that it skips.
+        let body = std::str::from_utf8(body).map_err(|_| Reason::MalformedJson)?;
+        let mut json = serde_json::Deserializer::from_str(body);
         let params = json.deserialize_map(Members).map_err(|_| Reason::MalformedJson)??;
         json.end().map_err(|_| Reason::MalformedJson)?;
         Ok(params)

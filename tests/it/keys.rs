@@ -1,87 +1,87 @@
-//! Where the key ring comes from, and what happens when it cannot be had.
+//! `mintlet key` and `mintlet token` on the real binary.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::os::unix::fs::PermissionsExt as _;
 
-use mintlet::{
-    edge::keys::{HeldKeys, Source},
-    oauth::jwt::Alg,
-    service::{Keys as _, KeysUnavailable},
-};
+use serde_json::{Value, json};
 
-use crate::support::{NOW, ring};
-
-const TTL: u64 = 300;
-
-fn put(path: &Path, alg: Alg) {
-    fs::write(path, &**ring(&[alg])).unwrap();
-}
-
-async fn alg(keys: &HeldKeys, now: u64) -> Result<Alg, KeysUnavailable> {
-    keys.ring(now).await.map(|ring| ring.signer(None, now).unwrap().alg())
-}
+use crate::server::{Desk, failed, run, run_with, said, text};
 
 #[tokio::test]
-async fn a_ring_is_read_again_in_the_background_once_it_is_old() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    put(file.path(), Alg::ES256);
-    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
-    assert_eq!(alg(&keys, NOW).await, Ok(Alg::ES256));
-    put(file.path(), Alg::EdDSA);
-    assert_eq!(alg(&keys, NOW + TTL - 1).await, Ok(Alg::ES256));
-    // This request is not kept waiting; the next one sees what it has set off.
-    assert_eq!(alg(&keys, NOW + TTL).await, Ok(Alg::ES256));
-    tokio::task::yield_now().await;
-    assert_eq!(alg(&keys, NOW + TTL).await, Ok(Alg::EdDSA));
-}
-
-#[tokio::test]
-async fn a_ring_that_is_far_too_old_is_read_before_it_is_used() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    put(file.path(), Alg::ES256);
-    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
-    assert_eq!(alg(&keys, NOW).await, Ok(Alg::ES256));
-    put(file.path(), Alg::EdDSA);
-    assert_eq!(alg(&keys, NOW + 2 * TTL).await, Ok(Alg::EdDSA));
-}
-
-#[tokio::test]
-async fn a_ring_stays_in_use_while_it_cannot_be_read_again_but_not_for_ever() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    put(file.path(), Alg::ES256);
-    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
-    assert_eq!(alg(&keys, NOW).await, Ok(Alg::ES256));
-    fs::write(file.path(), "garbage").unwrap();
-    let day = 24 * 60 * 60;
-    for later in [TTL, 2 * TTL, day - 1] {
-        assert_eq!(alg(&keys, NOW + later).await, Ok(Alg::ES256), "{later}");
+async fn keys_are_made_listed_and_published_from_a_private_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    let key = async |args: &[&str]| said(&run(&[&["key", "--file", text(&file)], args].concat()).await);
+    let json = async |args: &[&str]| serde_json::from_str::<Value>(&key(&[args, &["--json"]].concat()).await).unwrap();
+    let mut kids = Vec::new();
+    for alg in ["RS256", "PS256", "ES256", "ES384", "EdDSA", "HS256"] {
+        let made = json(&["generate", "--alg", alg]).await;
+        assert_eq!(made["alg"], alg);
+        kids.push(made["kid"].clone());
     }
-    let refused = KeysUnavailable("not a key ring of version 1: malformed at .".to_owned());
-    assert_eq!(alg(&keys, NOW + day + 60).await, Err(refused));
-    put(file.path(), Alg::EdDSA);
-    assert_eq!(alg(&keys, NOW + day + 62).await, Ok(Alg::EdDSA));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let next = json(&["generate", "--alg", "ES256"]).await;
+    let listed = json(&["list"]).await;
+    let state = |kid: &Value| {
+        let key = listed["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *kid).unwrap();
+        (key["state"].clone(), key["activate_at"].as_u64().unwrap() - key["created_at"].as_u64().unwrap())
+    };
+    assert!(kids.iter().all(|kid| state(kid) == (json!("active"), 0)), "{listed}");
+    assert_eq!(state(&next["kid"]), (json!("next"), 24 * 60 * 60));
+    assert_eq!(key(&["list"]).await.lines().count(), 7);
+
+    let published: Value = serde_json::from_str(&key(&["jwks"]).await).unwrap();
+    let published = published["keys"].as_array().unwrap();
+    assert_eq!(published.len(), 6, "all but the HMAC key");
+    assert!(published.iter().any(|key| key["kid"] == next["kid"]), "the next key is seen before it signs");
+    for key in published {
+        assert!(["d", "p", "q", "dp", "dq", "qi", "k"].iter().all(|name| key.get(name).is_none()), "{key}");
+    }
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(failed(&run(&["key", "list", "--file", text(&file)]).await).contains("run chmod 600 on it"));
 }
 
 #[tokio::test]
-async fn a_source_that_fails_is_not_asked_at_every_request() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(file.path(), "garbage").unwrap();
-    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
-    assert!(alg(&keys, NOW).await.is_err());
-    put(file.path(), Alg::ES256);
-    assert_eq!(
-        alg(&keys, NOW + 1).await,
-        Err(KeysUnavailable("the key ring could not be read a moment ago".to_owned()))
-    );
-    assert_eq!(alg(&keys, NOW + 2).await, Ok(Alg::ES256));
+async fn a_key_command_that_does_not_know_where_the_ring_is_says_how_to_tell_it() {
+    let failure = failed(&run(&["key", "list"]).await);
+    assert_eq!(failure, "mintlet: say where the key ring is: --file PATH or --secret-id ID\n");
 }
 
 #[tokio::test]
-async fn a_key_file_that_others_can_read_is_refused() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    put(file.path(), Alg::ES256);
-    for (mode, good) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
-        let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
-        assert_eq!(alg(&keys, NOW).await.is_ok(), good, "{mode:o}");
+async fn inspect_ends_well_only_for_a_token_that_is_verified_and_good_now() {
+    let desk = Desk::open().await;
+    let secret = desk.json(&["create", "--client-id", "billing"]).await["client_secret"].as_str().unwrap().to_owned();
+    let answer = desk.server.post("/oauth2/token", ("billing", &secret), "grant_type=client_credentials").await;
+    let body: Value = serde_json::from_slice(answer.body()).unwrap();
+    let token = body["access_token"].as_str().unwrap();
+    let jwks = desk.file("jwks.json", &desk.server.get("/oauth2/jwks").await.to_string());
+    let inspect = ["token", "inspect", "--jwks", &jwks, "--json"];
+    let verdict = async |args: &[&str], token: &str| {
+        let output = run_with(args, token).await;
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["valid"], output.status.success());
+        assert_eq!(answer["reason"].is_null(), output.status.success());
+        answer
+    };
+
+    let good = verdict(&inspect, &format!("{token}\n")).await;
+    assert_eq!((&good["valid"], &good["claims"]["client_id"]), (&json!(true), &json!("billing")));
+    assert_eq!(good["header"]["typ"], "at+jwt");
+
+    let (head, rest) = token.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let start = if signature.starts_with('A') { "B" } else { "A" };
+    for (title, token) in [
+        ("another signature", format!("{head}.{claims}.{start}{}", &signature[1..])),
+        ("no signature", format!("{head}.{claims}.")),
+        ("two parts", format!("{head}.{claims}")),
+        ("alg none", format!("eyJhbGciOiJub25lIn0.{claims}.")),
+    ] {
+        assert_eq!(verdict(&inspect, &token).await["valid"], false, "{title}");
+    }
+    assert_eq!(verdict(&["token", "inspect", "--json"], token).await["reason"], "not verified: no --jwks");
+    std::fs::write(&jwks, r#"{"keys":[]}"#).unwrap();
+    assert_eq!(verdict(&inspect, token).await["reason"], "invalid: the key that the header names is not published");
+    for nothing in ["", "x", "a.b.c"] {
+        assert!(failed(&run_with(&inspect, nothing).await).starts_with("mintlet: not a JWT: "));
     }
 }

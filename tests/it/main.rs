@@ -6,9 +6,21 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod around;
 mod borders;
+mod cli;
+mod clients;
+mod credentials;
 mod events;
+mod fuzz;
+mod key_source;
 mod keys;
+mod malformed;
+mod manage;
+mod outcomes;
 mod runtime_api;
+mod server;
 mod store;
 mod support;
+mod tokens;
+mod wire;

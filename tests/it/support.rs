@@ -1,6 +1,6 @@
 //! A service over the embedded DynamoDB engine, and requests to it: the same code path as deployed, without a network.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -11,7 +11,7 @@ use mintlet::{
         registration,
     },
     config::{CLIENTS_TABLE, STATE_TABLE},
-    dialect::{DIALECTS, Response},
+    dialect::{DIALECTS, Dialect, Response},
     edge::{
         client_cache::CachedClients,
         dynamodb::DynamoDb,
@@ -19,7 +19,7 @@ use mintlet::{
     },
     grant::Moment,
     keyring::{KeyRecord, RingDocument},
-    oauth::{client::Lifetime, jwt::Alg},
+    oauth::{client::Lifetime, error::Reason, jwt::Alg},
     service::{Answer, Call, Settings, TokenService},
 };
 use serde_json::{Value, json};
@@ -31,6 +31,9 @@ pub const ISSUER: &str = "https://auth.example.com";
 pub const NOW: u64 = 1_800_000_000;
 /// The token id of every test.
 pub const JTI: &str = "the-jti";
+
+/// The secret of the tests' clients: long enough to be stored under the fast hash.
+pub const SECRET: &str = "example-secret-of-more-than-32-characters";
 
 /// A running service.
 pub struct World {
@@ -68,6 +71,20 @@ impl World {
         self.send_at(ask, NOW).await
     }
 
+    /// Sends a request that the dialect is to refuse for that reason, and compares the whole answer.
+    pub async fn refuses(&self, dialect: &Dialect, title: &str, ask: Ask, reason: Reason) {
+        let answer = self.send(ask).await;
+        assert_eq!(answer.record.reason, Some(reason), "{} {title}", dialect.name);
+        assert_eq!(whole(&answer.response), whole(&dialect.refused(reason, Some(ISSUER))), "{} {title}", dialect.name);
+    }
+
+    /// Sends a request that is to get a token.
+    pub async fn takes(&self, dialect: &Dialect, title: &str, ask: Ask) {
+        let answer = self.send(ask).await;
+        assert_eq!(answer.record.reason, None, "{} {title}", dialect.name);
+        assert!(answer.response.status().is_success(), "{} {title}", dialect.name);
+    }
+
     /// Sends a request at another one.
     pub async fn send_at(&self, ask: Ask, now: u64) -> Answer {
         self.service.respond(&ask.0, &Moment { now, jti: JTI.to_owned() }).await
@@ -85,6 +102,29 @@ pub fn ring(algs: &[Alg]) -> Arc<Zeroizing<Vec<u8>>> {
 pub struct Ask(pub Call);
 
 impl Ask {
+    /// What a client of that dialect sends to get a token.
+    pub fn token(dialect: &Dialect, id: &str, secret: &str) -> Self {
+        Self::token_with(dialect, id, secret, &[])
+    }
+
+    /// The same with more parameters.
+    pub fn token_with(dialect: &Dialect, id: &str, secret: &str, more: &[(&str, &str)]) -> Self {
+        let grant = ("grant_type", "client_credentials");
+        let credentials = [("client_id", id), ("client_secret", secret)];
+        let form = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+            pairs.join("&")
+        };
+        match dialect.name {
+            "frontier" => {
+                let members = [grant].into_iter().chain(credentials).chain(more.iter().copied());
+                Self::json(dialect.path, &members.map(|(name, value)| (name.to_owned(), json!(value))).collect())
+            }
+            "eventhos" => Self::form(dialect.path, &form(&[&[grant], credentials.as_slice(), more].concat())),
+            _ => Self::form(dialect.path, &form(&[&[grant], more].concat())).basic(&encode(id), &encode(secret)),
+        }
+    }
+
     /// A form, posted.
     pub fn form(path: &str, body: &str) -> Self {
         Self::post(path, "application/x-www-form-urlencoded", body.to_owned())
@@ -120,7 +160,7 @@ impl Ask {
     }
 
     pub fn query(mut self, query: &str) -> Self {
-        self.0.query = query.to_owned();
+        query.clone_into(&mut self.0.query);
         self
     }
 
@@ -143,7 +183,7 @@ pub fn whole(response: &Response) -> String {
     let mut headers: Vec<_> = response.headers().iter().collect();
     headers.sort_by_key(|(name, _)| name.as_str());
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+        writeln!(text, "{name}: {}", value.to_str().unwrap()).unwrap();
     }
     text.push('\n');
     text.push_str(std::str::from_utf8(response.body()).unwrap());
@@ -161,4 +201,36 @@ pub fn parts(token: &str) -> (Value, Value) {
     let mut parts = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap());
     let mut next = || serde_json::from_slice(&parts.next().unwrap()).unwrap();
     (next(), next())
+}
+
+/// The token in a success body of any dialect.
+pub fn token_in(body: &Value) -> &str {
+    body.get("access_token").or(body["content"].get("jwt_token")).unwrap().as_str().unwrap()
+}
+
+/// A whole answer like [`whole`]; a token in it is replaced by `TOKEN` and its header and claims stand below, word for word,
+/// with `KID` for the id of the key, which is another one in each run.
+pub fn readable(response: &Response) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    let text = whole(response);
+    if !response.status().is_success() {
+        return text;
+    }
+    let body = body(response);
+    let token = token_in(&body);
+    let part =
+        |index| String::from_utf8(URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap();
+    let kid = parts(token).0["kid"].as_str().unwrap().to_owned();
+    format!("{}\n\nheader {}\nclaims {}", text.replace(token, "TOKEN"), part(0), part(1)).replace(&kid, "KID")
+}
+
+/// Form-encodes a value (RFC 6749 appendix B).
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b' ' => "+".to_owned(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
 }
