@@ -12,7 +12,13 @@ pub mod token;
 
 use std::{fmt, io::Read as _, path::Path, process::ExitCode};
 
+use aws_sdk_dynamodb::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
 use clap::{Parser, Subcommand};
+
+use crate::edge::aws;
 
 /// An OAuth 2.0 token service for machines.
 #[derive(Debug, Parser)]
@@ -50,17 +56,10 @@ impl Failure {
         Self(text.to_string())
     }
 
-    /// A failure of an AWS call: the service's own message, or what kept it from answering.
+    /// A failure of an AWS call.
     #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-    pub fn sdk<E, R>(error: aws_sdk_dynamodb::error::SdkError<E, R>) -> Self
-    where
-        E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
-        R: fmt::Debug,
-    {
-        match error.as_service_error().and_then(|service| service.message().map(|text| (service.code(), text))) {
-            Some((code, text)) => Self(format!("{}: {text}", code.unwrap_or("AWS"))),
-            None => Self(aws_sdk_dynamodb::error::DisplayErrorContext(&error).to_string()),
-        }
+    pub fn sdk<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Self {
+        Self(aws::fault(&error))
     }
 }
 

@@ -109,7 +109,9 @@ impl Dialect {
         let mut response = answer(status, body);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
-            let challenge = format!(r#"Basic realm="{}", charset="UTF-8""#, realm.unwrap_or("mintlet"));
+            let plain = |realm: &&str| !realm.contains(['"', '\\']) && HeaderValue::from_str(realm).is_ok();
+            let realm = realm.filter(plain).unwrap_or("mintlet");
+            let challenge = format!(r#"Basic realm="{realm}", charset="UTF-8""#);
             if let Ok(challenge) = HeaderValue::try_from(challenge) {
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }

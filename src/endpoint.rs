@@ -62,6 +62,13 @@ impl Route {
     }
 }
 
+/// Whether a path is that of a route, switched on or not.
+#[must_use]
+pub fn is_route(path: &str) -> bool {
+    let all = DIALECTS.each_ref().map(|dialect| dialect.name);
+    !matches!(Route::of(path, &all), Route::Unknown)
+}
+
 /// The path of the published keys that the metadata names.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 

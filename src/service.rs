@@ -22,6 +22,12 @@ pub trait Store: Send + Sync {
     /// Reads what a request needs, in one round trip.
     fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
 
+    /// Reads again what was remembered for a while, if any of it was: a secret that was added since should work at once, and
+    /// a client that exists should not be told from one that does not by how long it is remembered. `None`: all is fresh.
+    fn reload(&self, _lookups: &Lookups, _now: u64) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
+        async { Ok(None) }
+    }
+
     /// Carries out what was decided, in at most one write; all of it or nothing.
     fn commit(&self, writes: &[Write]) -> impl Future<Output = Result<(), StoreFault>> + Send;
 }
@@ -175,10 +181,17 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
 
-        let loaded =
-            self.store.load(&request.lookups(), moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        let lookups = request.lookups();
+        let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
-        let Decision { writes, outcome, proven } = grant::decide(&request, &loaded.facts, moment);
+        let mut decision = grant::decide(&request, &loaded.facts, moment);
+        if matches!(decision.outcome, Err(Reason::SecretMismatch))
+            && let Ok(Some(reloaded)) = self.store.reload(&lookups, moment.now).await
+        {
+            record.store = reloaded.took;
+            decision = grant::decide(&request, &reloaded.facts, moment);
+        }
+        let Decision { writes, outcome, proven } = decision;
         if let Some(proven) = proven {
             record.client_id = Some(proven.client.client_id.to_string());
             record.secret_id = Some(proven.secret_id);

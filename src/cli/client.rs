@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Failure,
-    clients_table::{Applied, ClientsTable, add_secret, generate_secret, new_client},
+    clients_table::{Applied, ClientsTable, add_secret, generate_secret, later_than, new_client},
     local::{self, DEFAULT_DATA_DIR},
     read, registration,
 };
@@ -261,7 +261,7 @@ impl Target {
 
     async fn disable(&self, table: &ClientsTable, one: &One, disabled: bool) -> Result<(), Failure> {
         let before = table.existing(&id(&one.client_id)?).await?;
-        let after = Client { disabled, updated_at: moment::now(), ..before.clone() };
+        let after = Client { disabled, updated_at: later_than(&before), ..before.clone() };
         table.replace(&before, &after).await?;
         let done = if disabled { "disabled" } else { "enabled" };
         self.report(&json!({"client_id": one.client_id, "disabled": disabled}), &format!("{done} {}", one.client_id));
@@ -269,8 +269,8 @@ impl Target {
     }
 
     async fn rotate_secret(&self, table: &ClientsTable, rotate: RotateSecret) -> Result<(), Failure> {
-        let now = moment::now();
         let before = table.existing(&id(&rotate.client_id)?).await?;
+        let now = later_than(&before);
         let mut after = before.clone();
         after.updated_at = now;
         let end = now.saturating_add(rotate.overlap);

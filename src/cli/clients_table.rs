@@ -1,6 +1,12 @@
 //! The clients table as an operator changes it: every write carries the condition under which it was decided.
 
-use aws_sdk_dynamodb::{Client as Sdk, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client as Sdk,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, Put, TransactWriteItem},
+};
 use serde_json::Value;
 
 use super::{
@@ -9,6 +15,7 @@ use super::{
 };
 use crate::{
     edge::{
+        aws,
         dynamodb::{CLIENTS_KEY, DynamoDb, Item, from_item, to_item},
         moment,
     },
@@ -36,6 +43,8 @@ pub enum Applied {
     Unchanged,
 }
 
+// What DynamoDB takes in one transaction.
+const MAX_TRANSACTION: usize = 100;
 // A secret shorter than this may be one that a person chose, and is stored under a slow hash.
 const MIN_RANDOM_SECRET_CHARS: usize = 32;
 
@@ -81,7 +90,8 @@ impl ClientsTable {
         Ok(clients)
     }
 
-    /// Brings clients to what is asked for. Nothing is written unless all of it can be.
+    /// Brings clients to what is asked for. Nothing is written unless all of it can be; of more than 100 changes, DynamoDB
+    /// takes 100 at a time.
     ///
     /// # Errors
     /// If an entry cannot be carried out, a client changed meanwhile, or the table refuses.
@@ -94,21 +104,49 @@ impl ClientsTable {
             planned.push((before, after));
         }
         let mut applied = Vec::with_capacity(planned.len());
-        for (before, after) in planned {
-            let outcome = match &before {
-                None => {
-                    self.create(&after).await?;
-                    Applied::Created
-                }
-                Some(before) if same(before, &after)? => Applied::Unchanged,
-                Some(before) => {
-                    self.replace(before, &after).await?;
-                    Applied::Updated
-                }
+        let mut puts = Vec::new();
+        for (before, after) in &planned {
+            let outcome = match before {
+                None => Applied::Created,
+                Some(before) if same(before, after)? => Applied::Unchanged,
+                Some(_) => Applied::Updated,
             };
-            applied.push((after.client_id, outcome));
+            if outcome != Applied::Unchanged {
+                puts.push((&after.client_id, self.put(before.as_ref(), after)?));
+            }
+            applied.push((after.client_id.clone(), outcome));
         }
+        self.write(puts).await?;
         Ok(applied)
+    }
+
+    // One transaction, as far as DynamoDB takes it: all is written, or nothing.
+    async fn write(&self, mut puts: Vec<(&ClientId, Put)>) -> Result<(), Failure> {
+        let mut written = 0;
+        while !puts.is_empty() {
+            let rest = puts.split_off(puts.len().min(MAX_TRANSACTION));
+            let items = puts.iter().map(|(_, put)| TransactWriteItem::builder().put(put.clone()).build()).collect();
+            self.sdk.transact_write_items().set_transact_items(Some(items)).send().await.map_err(|error| {
+                let after =
+                    if written > 0 { format!(" (the first {written} changes are written)") } else { String::new() };
+                Failure::new(format!("{}{after}", cancelled(&error, &puts)))
+            })?;
+            written += puts.len();
+            puts = rest;
+        }
+        Ok(())
+    }
+
+    // Written only if the client is still as it was read; `None`: if there is none.
+    fn put(&self, before: Option<&Client>, after: &Client) -> Result<Put, Failure> {
+        let put = Put::builder().table_name(&self.table).set_item(Some(item(after)?));
+        let put = match before {
+            None => put.condition_expression("attribute_not_exists(client_id)"),
+            Some(before) => put
+                .condition_expression("updated_at = :updated_at")
+                .expression_attribute_values(":updated_at", AttributeValue::N(before.updated_at.to_string())),
+        };
+        put.build().map_err(Failure::new)
     }
 
     /// Writes a client that must not exist yet.
@@ -132,15 +170,12 @@ impl ClientsTable {
     /// # Errors
     /// If it changed meanwhile, or the table refuses.
     pub async fn replace(&self, before: &Client, after: &Client) -> Result<(), Failure> {
-        let mut seen = item(before)?;
-        let secrets = seen.remove("client_secrets").unwrap_or(AttributeValue::L(Vec::new()));
         self.sdk
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item(after)?))
-            .condition_expression("updated_at = :updated_at AND client_secrets = :client_secrets")
+            .condition_expression("updated_at = :updated_at")
             .expression_attribute_values(":updated_at", AttributeValue::N(before.updated_at.to_string()))
-            .expression_attribute_values(":client_secrets", secrets)
             .send()
             .await
             .map_err(|error| conditional(error, &format!("client {} changed meanwhile; try again", after.client_id)))?;
@@ -211,10 +246,12 @@ fn hash(secret: &Secret) -> Result<SecretHash, Failure> {
 }
 
 fn merge(registration: Registration, before: Option<&Client>, now: u64) -> Result<Client, Failure> {
-    let Registration { mut client, secrets } = registration;
+    let Registration { mut client, secrets, disabled } = registration;
     let held = before.map(|before| before.client_secrets.as_slice()).unwrap_or_default();
     client.created_at = before.map_or(now, |before| before.created_at);
-    client.updated_at = now;
+    client.updated_at = before.map_or(now, later_than);
+    // A client that was disabled stays so until somebody says otherwise.
+    client.disabled = disabled.unwrap_or(before.is_some_and(|before| before.disabled));
     match secrets {
         None => client.client_secrets = held.to_vec(),
         Some(inputs) => {
@@ -275,13 +312,31 @@ fn item(client: &Client) -> Result<Item, Failure> {
     to_item(client).map_err(Failure::new)
 }
 
-fn conditional<E, R>(error: aws_sdk_dynamodb::error::SdkError<E, R>, unmet: &str) -> Failure
-where
-    E: std::error::Error + aws_sdk_dynamodb::error::ProvideErrorMetadata + 'static,
-    R: std::fmt::Debug,
-{
-    match error.as_service_error().and_then(|service| service.code()) {
+/// When a client that was read is changed: later than its last change, so that no two changes look alike.
+#[must_use]
+pub fn later_than(before: &Client) -> u64 {
+    moment::now().max(before.updated_at.saturating_add(1))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn conditional<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>, unmet: &str) -> Failure {
+    match error.as_service_error().and_then(ProvideErrorMetadata::code) {
         Some("ConditionalCheckFailedException") => Failure::new(unmet),
-        _ => Failure::sdk(error),
+        _ => Failure::new(aws::fault(&error)),
     }
+}
+
+// Which of the clients kept a transaction from being carried out, and why.
+fn cancelled(error: &SdkError<TransactWriteItemsError, HttpResponse>, puts: &[(&ClientId, Put)]) -> String {
+    let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+        return aws::fault(error);
+    };
+    let reasons = cancelled.cancellation_reasons().iter().zip(puts).filter_map(|(reason, (id, _))| {
+        match reason.code().unwrap_or("None") {
+            "None" => None,
+            "ConditionalCheckFailed" => Some(format!("client {id} changed meanwhile; try again")),
+            code => Some(format!("client {id}: {}", reason.message().unwrap_or(code))),
+        }
+    });
+    reasons.collect::<Vec<_>>().join("\n  ")
 }

@@ -144,6 +144,20 @@ impl DataDir {
         self.path.join(name)
     }
 
+    /// A file in it that only its owner can read; made if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn private_file(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.file(name);
+        let mut options = File::options();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        Ok(path)
+    }
+
     /// Tells where the engine is.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub struct Registration {
     pub client: Client,
     /// The secrets asked for; `None` if the entry does not speak of any.
     pub secrets: Option<Vec<SecretInput>>,
+    /// Whether the client is to be disabled; `None` if the entry does not say.
+    pub disabled: Option<bool>,
 }
 
 /// One secret asked for.
@@ -47,7 +49,11 @@ pub enum SecretValue {
 
 /// The most secrets that a client may have: each costs time at every request.
 pub const MAX_SECRETS: usize = 5;
+/// The most imported hashes of a slow scheme that a client may have.
+pub const MAX_SLOW_HASHES: usize = 2;
 const MAX_SECRET_BYTES: usize = 4096;
+// DynamoDB takes 400 KB, but a client is read with every token, and its claims go into each.
+const MAX_CLIENT_BYTES: usize = 64 * 1024;
 
 /// Reads a clients file.
 ///
@@ -92,8 +98,13 @@ pub fn read_entry(entry: Value) -> Result<Registration, Vec<String>> {
         entry.insert(name.to_owned(), value);
     }
     entry.entry("grant_types").or_insert_with(|| json!(["client_credentials"]));
+    entry.insert("client_secrets".to_owned(), json!([]));
+    let disabled = entry.entry("disabled").or_insert(Value::Null).as_bool();
+    if entry.get("disabled").is_some_and(Value::is_null) {
+        entry.insert("disabled".to_owned(), json!(false));
+    }
     match read_client(entry, &mut faults) {
-        Some(client) if faults.is_empty() => Ok(Registration { client, secrets }),
+        Some(client) if faults.is_empty() => Ok(Registration { client, secrets, disabled }),
         _ => Err(faults),
     }
 }
@@ -122,7 +133,14 @@ fn read_client(mut entry: Map<String, Value>, faults: &mut Vec<String>) -> Optio
             return None;
         }
         faults.push(format!("{path}: {error}"));
-        if entry.remove(&member).is_none() || member == "client_id" {
+        // What every client has gets a value that is good in place of the one that is not.
+        let replaced = match member.as_str() {
+            "client_id" => None,
+            "grant_types" => entry.insert(member, json!([])),
+            "disabled" => entry.insert(member, json!(false)),
+            _ => entry.remove(&member),
+        };
+        if replaced.is_none() {
             faults.append(&mut unknown);
             return None;
         }
@@ -130,20 +148,13 @@ fn read_client(mut entry: Map<String, Value>, faults: &mut Vec<String>) -> Optio
 }
 
 fn check(client: &Client, faults: &mut Vec<String>) {
+    faults.extend(client.faults().map(|(path, text)| format!("{path}: {text}")));
     let mut fault = |path: &str, text: &str| faults.push(format!("{path}: {text}"));
-    if client.default_scope.as_ref().is_some_and(|scope| !scope.is_within(&client.scope)) {
-        fault("default_scope", "not within scope");
-    }
-    if client.audience.iter().any(String::is_empty) {
-        fault("audience", "an empty string");
+    if json!(client).to_string().len() > MAX_CLIENT_BYTES {
+        fault(".", "over 64 KiB in all");
     }
     for name in client.claims.keys().filter(|name| REGISTERED_CLAIMS.contains(&name.as_str())) {
         fault(&format!("claims.{name}"), "only the server sets this claim");
-    }
-    if let Some(eventhos) = &client.eventhos
-        && !(eventhos.id.is_number() || eventhos.id.is_string())
-    {
-        fault("eventhos.id", "neither a number nor a string");
     }
     if let Some(jwks) = &client.jwks {
         check_jwks(jwks, &mut fault);
@@ -186,6 +197,12 @@ fn take_secrets(entry: &mut Map<String, Value>, faults: &mut Vec<String>) -> Opt
             Vec::new()
         }
     };
+    let slow = inputs.iter().filter(|input| matches!(&input.value, SecretValue::Hash(hash) if hash.is_slow())).count();
+    if slow > MAX_SLOW_HASHES {
+        faults.push(format!(
+            "client_secrets: more than {MAX_SLOW_HASHES} with a slow hash; each costs time at a wrong secret"
+        ));
+    }
     if inputs.len() > MAX_SECRETS {
         faults.push(format!("client_secrets: more than {MAX_SECRETS}"));
     }

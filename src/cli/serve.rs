@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     };
 
     let mut data_dir = if args.in_memory { None } else { Some(DataDir::take(&args.data_dir)?) };
-    let database = data_dir.as_ref().map(|dir| dir.file(DATABASE_FILE));
+    let database = data_dir.as_ref().map(|dir| dir.private_file(DATABASE_FILE)).transpose()?;
     let engine = Engine::start(args.dynamodb_port, database.as_deref()).await?;
     let sdk = engine.sdk();
     local::create_tables(&sdk, CLIENTS_TABLE, STATE_TABLE).await?;

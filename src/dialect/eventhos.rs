@@ -69,16 +69,15 @@ struct Failure {
 }
 
 fn read(headers: &HeaderMap, body: &[u8]) -> Result<Params, Reason> {
-    let mut params = if is_form(headers) {
-        Params::from_form(body)?
-    } else if media_type(headers).eq_ignore_ascii_case(b"application/json") {
-        Params::from_json(body)?
-    } else {
-        return Err(Reason::WrongContentTypeForJson);
-    };
     // It has no scope parameter, so one that is sent is like any other unknown name.
-    params.forget(Param::Scope);
-    Ok(params)
+    let without = Some(Param::Scope);
+    if is_form(headers) {
+        Params::from_form_without(body, without)
+    } else if media_type(headers).eq_ignore_ascii_case(b"application/json") {
+        Params::from_json_without(body, without)
+    } else {
+        Err(Reason::WrongContentTypeForJson)
+    }
 }
 
 fn claims(issue: &Issue, stamp: &Stamp<'_>) -> serde_json::Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use lambda_http::{
 use serde::{Deserialize, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
-use crate::{dialect::Response, oauth::error::Reason, service::Call};
+use crate::{dialect::Response, endpoint::is_route, oauth::error::Reason, service::Call};
 
 /// An event of one of API Gateway's two payload formats.
 ///
@@ -42,34 +42,50 @@ pub enum Reply {
     V2(ApiGatewayV2httpResponse),
 }
 
-// What tells the formats apart, and both from events of other services.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+// What tells the formats apart, and both from events of other services; and what is needed to answer a request that has
+// nothing else that can be read.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Probe {
     raw_path: Option<String>,
     http_method: Option<String>,
     path: Option<String>,
+    request_context: ProbeContext,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProbeContext {
+    http: ProbeHttp,
+    stage: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ProbeHttp {
+    method: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        let probe = serde_json::from_str::<Probe>(json.get()).ok();
-        let (format, path) = match probe {
-            Some(Probe { raw_path: Some(path), .. }) => (PayloadFormat::V2, path),
-            Some(Probe { http_method: Some(_), path: Some(path), .. }) => (PayloadFormat::V1, path),
-            _ => {
+        let probe = serde_json::from_str::<Probe>(json.get()).unwrap_or_default();
+        let format = match &probe {
+            Probe { raw_path: Some(_), .. } => PayloadFormat::V2,
+            Probe { http_method: Some(_), path: Some(_), .. } => PayloadFormat::V1,
+            Probe { .. } => {
                 return Err(D::Error::custom(
                     "this function answers proxy events of API Gateway (HTTP API 2.0 or REST API 1.0), and this is neither",
                 ));
             }
         };
-        let call = match format {
+        // Caught, since a map of headers panics when there are tens of thousands of them.
+        let call = std::panic::catch_unwind(|| match format {
             PayloadFormat::V2 => serde_json::from_str(json.get()).map(from_v2),
             PayloadFormat::V1 => serde_json::from_str(json.get()).map(from_v1),
-        };
+        });
         // An HTTP request that cannot be represented still gets an HTTP answer.
-        Ok(Self { call: call.unwrap_or_else(|_| unreadable(path)), format })
+        Ok(Self { call: call.ok().and_then(Result::ok).unwrap_or_else(|| unreadable(probe)), format })
     }
 }
 
@@ -101,12 +117,11 @@ impl Event {
 
 fn from_v2(event: ApiGatewayV2httpRequest) -> Call {
     let context = event.request_context;
-    let raw_path = event.raw_path.unwrap_or_default();
-    let stage = context.stage.filter(|stage| stage != "$default").map(|stage| format!("/{stage}")).unwrap_or_default();
-    let path = below(&raw_path, &stage);
+    let called = event.raw_path.unwrap_or_default();
+    let path = below(&called, context.stage.as_deref());
     Call {
         method: context.http.method,
-        origin: context.domain_name.map(|domain| format!("https://{domain}{}", prefix(&raw_path, path))),
+        origin: context.domain_name.map(|domain| format!("https://{domain}{}", prefix(&called, path))),
         path: path.to_owned(),
         query: event.raw_query_string.unwrap_or_default(),
         headers: event.headers,
@@ -116,11 +131,11 @@ fn from_v2(event: ApiGatewayV2httpRequest) -> Call {
 
 fn from_v1(event: ApiGatewayProxyRequest) -> Call {
     let context = event.request_context;
-    let raw_path = event.path.unwrap_or_default();
-    let stage = context.stage.map(|stage| format!("/{stage}")).unwrap_or_default();
-    let path = below(&raw_path, &stage);
-    // Only the context's path has what precedes the API's own.
-    let called = context.path.unwrap_or_default();
+    let path = event.path.unwrap_or_default();
+    // The context's path is as it was called: with the stage in front at API Gateway's own domain. Where it is no longer
+    // than the event's, a custom domain may have mapped the API to a path that is called like the stage.
+    let called = context.path.unwrap_or_else(|| path.clone());
+    let path = if called == path { below(&path, context.stage.as_deref()) } else { &path };
     let mut query = event.multi_value_query_string_parameters;
     if query.is_empty() {
         query = event.query_string_parameters;
@@ -149,8 +164,10 @@ fn merge(mut all: HeaderMap, last: HeaderMap) -> HeaderMap {
     all
 }
 
-fn below<'a>(path: &'a str, stage: &str) -> &'a str {
-    path.strip_prefix(stage).filter(|rest| rest.starts_with('/')).unwrap_or(path)
+// The path without the stage, if it has it: a stage may be called like the first part of a route.
+fn below<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
+    let rest = path.strip_prefix('/').zip(stage).and_then(|(rest, stage)| rest.strip_prefix(stage));
+    rest.filter(|rest| rest.starts_with('/') && !is_route(path)).unwrap_or(path)
 }
 
 fn prefix<'a>(called: &'a str, path: &str) -> &'a str {
@@ -166,10 +183,12 @@ fn body(text: Option<String>, is_base64_encoded: bool) -> Result<Bytes, Reason> 
     }
 }
 
-fn unreadable(path: String) -> Call {
+fn unreadable(probe: Probe) -> Call {
+    let path = probe.raw_path.or(probe.path).unwrap_or_default();
+    let method = probe.http_method.or(probe.request_context.http.method).and_then(|method| method.parse().ok());
     Call {
-        method: Method::POST,
-        path,
+        method: method.unwrap_or(Method::POST),
+        path: below(&path, probe.request_context.stage.as_deref()).to_owned(),
         query: String::new(),
         headers: HeaderMap::new(),
         body: Err(Reason::MalformedEvent),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_dynamodb::{
+    config::{BehaviorVersion, Credentials, Region, http::HttpResponse, retry::RetryConfig, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata, SdkError},
+};
 
 use crate::config::Aws;
 
@@ -36,6 +39,38 @@ pub fn secrets_manager(aws: &Aws) -> aws_sdk_secretsmanager::Client {
         .retry_config(retries());
     config.set_endpoint_url(aws.secrets_manager_endpoint.clone());
     aws_sdk_secretsmanager::Client::from_conf(config.build())
+}
+
+/// Why a call failed, for logs and terminals. Nothing of an answer's body is in it but the service's own code and message:
+/// a body that could not be read may hold a key or a hash.
+#[must_use]
+pub fn fault<E>(error: &SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata,
+{
+    match error {
+        SdkError::ServiceError(context) => match (context.err().code(), context.err().message()) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (Some(code), None) => code.to_owned(),
+            (None, _) => unreadable(context.raw()),
+        },
+        SdkError::ResponseError(context) => unreadable(context.raw()),
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(failure) => {
+            failure.as_connector_error().map_or_else(|| "no connection".to_owned(), |error| chain(error))
+        }
+        _ => "the request could not be made".to_owned(),
+    }
+}
+
+fn unreadable(response: &HttpResponse) -> String {
+    format!("an answer of HTTP status {} that cannot be read", response.status().as_u16())
+}
+
+// An error and what caused it, each in its own words.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn credentials(aws: &Aws) -> Credentials {

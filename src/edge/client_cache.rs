@@ -36,6 +36,17 @@ impl<S: Store> CachedClients<S> {
         Self { store, ttl, cache: Cache::new(MAX_CLIENTS) }
     }
 
+    async fn read(&self, lookups: Lookups, now: u64) -> Result<Loaded, StoreFault> {
+        let loaded = self.store.load(&lookups, now).await?;
+        if self.ttl > 0 {
+            for id in lookups.client_ids {
+                let client = loaded.facts.clients.iter().find(|client| client.client_id == id).cloned();
+                self.cache.insert(id, Entry { client, read_at: now });
+            }
+        }
+        Ok(loaded)
+    }
+
     fn remembered(&self, id: &ClientId, now: u64) -> Option<Entry> {
         let entry = self.cache.get(id)?;
         let ttl = if entry.client.is_some() { self.ttl } else { self.ttl.min(MAX_NEGATIVE_TTL) };
@@ -56,15 +67,17 @@ impl<S: Store> Store for CachedClients<S> {
             }
         }
         let mut loaded =
-            if missing.client_ids.is_empty() { Loaded::default() } else { self.store.load(&missing, now).await? };
-        if self.ttl > 0 {
-            for id in missing.client_ids {
-                let client = loaded.facts.clients.iter().find(|client| client.client_id == id).cloned();
-                self.cache.insert(id, Entry { client, read_at: now });
-            }
-        }
+            if missing.client_ids.is_empty() { Loaded::default() } else { self.read(missing, now).await? };
         loaded.facts.clients.append(&mut clients);
         Ok(loaded)
+    }
+
+    async fn reload(&self, lookups: &Lookups, now: u64) -> Result<Option<Loaded>, StoreFault> {
+        let is_old = |id| self.cache.get(id).is_some_and(|entry| now.saturating_sub(entry.read_at) >= MAX_NEGATIVE_TTL);
+        if !lookups.client_ids.iter().any(is_old) {
+            return Ok(None);
+        }
+        self.read(Lookups { client_ids: lookups.client_ids.clone() }, now).await.map(Some)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<(), StoreFault> {

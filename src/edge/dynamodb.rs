@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_sdk_dynamodb::{Client as Sdk, error::DisplayErrorContext, types::AttributeValue};
+use aws_sdk_dynamodb::{Client as Sdk, types::AttributeValue};
 use futures_util::future::try_join_all;
 
-use super::moment::Stopwatch;
+use super::{aws, moment::Stopwatch};
 use crate::{
     grant::{Facts, Lookups, Write},
     oauth::client::{Client, ClientId},
@@ -48,7 +48,7 @@ impl DynamoDb {
             .key(CLIENTS_KEY, AttributeValue::S(id.as_str().to_owned()))
             .send()
             .await
-            .map_err(|error| StoreFault::Unavailable(DisplayErrorContext(&error).to_string()))?;
+            .map_err(|error| StoreFault::Unavailable(aws::fault(&error)))?;
         output.item.map(from_item).transpose()
     }
 }
@@ -76,7 +76,14 @@ impl Store for DynamoDb {
 pub fn from_item(item: Item) -> Result<Client, StoreFault> {
     let json: serde_json::Value =
         serde_dynamo::from_item(item).map_err(|error| StoreFault::MalformedItem(error.to_string()))?;
-    serde_path_to_error::deserialize(json).map_err(|error| StoreFault::MalformedItem(format!("at {}", error.path())))
+    let client: Client = serde_path_to_error::deserialize(json).map_err(|error| {
+        // Of a missing attribute the path is the whole item, and the error's text has its name; other texts may hold a value.
+        let text = error.inner().to_string();
+        let missing = if text.starts_with("missing field") { format!(": {text}") } else { String::new() };
+        StoreFault::MalformedItem(format!("at {}{missing}", error.path()))
+    })?;
+    let fault = client.faults().next();
+    fault.map_or(Ok(client), |(path, text)| Err(StoreFault::MalformedItem(format!("at {path}: {text}"))))
 }
 
 /// The item of a client.

@@ -11,10 +11,11 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_sdk_secretsmanager::{Client as Sdk, error::DisplayErrorContext};
+use aws_sdk_secretsmanager::Client as Sdk;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use super::aws;
 use crate::{
     keyring::KeyRing,
     service::{Keys, KeysUnavailable},
@@ -73,10 +74,19 @@ impl HeldKeys {
         }))
     }
 
-    fn usable(&self, now: u64, age: u64) -> Option<Arc<KeyRing>> {
+    // The ring held, if it is not older than its lifetime times `factor`.
+    fn fresh(&self, now: u64, factor: u64) -> Option<Arc<KeyRing>> {
         let held = self.0.held.load();
         let held = held.as_ref()?;
-        (now.saturating_sub(held.read_at) < age).then(|| Arc::clone(&held.ring))
+        // A ring that signs nothing yet, as after a first deployment, is soon looked at again.
+        let ttl = if held.ring.signer(None, now).is_some() { self.0.ttl } else { self.0.ttl.min(RETRY_WITHOUT) };
+        (now.saturating_sub(held.read_at) < ttl.saturating_mul(factor)).then(|| Arc::clone(&held.ring))
+    }
+
+    fn held(&self, now: u64) -> Option<Arc<KeyRing>> {
+        let held = self.0.held.load();
+        let held = held.as_ref()?;
+        (now.saturating_sub(held.read_at) < HARD_AGE).then(|| Arc::clone(&held.ring))
     }
 
     // At most one try in a while, however many requests ask for it.
@@ -94,9 +104,12 @@ impl HeldKeys {
         Ok(ring)
     }
 
-    // Reads the ring again if nobody else does; one that is held stays in use if that fails.
+    // Reads the ring again, unless another request just has. One that is held stays in use if that fails.
     async fn refresh(&self, now: u64) {
-        let Ok(_reading) = self.0.reading.try_lock() else { return };
+        let _reading = self.0.reading.lock().await;
+        if self.fresh(now, 1).is_some() {
+            return;
+        }
         if let Err(KeysUnavailable(detail)) = self.read(now).await {
             tracing::warn!(detail, "the key ring could not be read again; going on with the one held");
         }
@@ -105,25 +118,26 @@ impl HeldKeys {
 
 impl Keys for HeldKeys {
     async fn ring(&self, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
-        if let Some(ring) = self.usable(now, self.0.ttl) {
+        if let Some(ring) = self.fresh(now, 1) {
             return Ok(ring);
         }
-        if let Some(ring) = self.usable(now, HARD_AGE) {
-            if !self.may_try(now, RETRY_WHILE_HELD) {
+        if let Some(ring) = self.held(now) {
+            let signs = ring.signer(None, now).is_some();
+            if !self.may_try(now, if signs { RETRY_WHILE_HELD } else { RETRY_WITHOUT }) {
                 return Ok(ring);
             }
             // Lambda freezes an instance between requests, and with it what runs in the background: one that is seldom
             // asked would never get to the end of it. So a ring of twice its age is worth waiting for.
-            if self.usable(now, self.0.ttl.saturating_mul(2)).is_some() {
+            if signs && self.fresh(now, 2).is_some() {
                 let keys = self.clone();
                 tokio::spawn(async move { keys.refresh(now).await });
                 return Ok(ring);
             }
             self.refresh(now).await;
-            return Ok(self.usable(now, HARD_AGE).unwrap_or(ring));
+            return Ok(self.held(now).unwrap_or(ring));
         }
         let _reading = self.0.reading.lock().await;
-        if let Some(ring) = self.usable(now, self.0.ttl) {
+        if let Some(ring) = self.fresh(now, 1) {
             return Ok(ring);
         }
         if !self.may_try(now, RETRY_WITHOUT) {
@@ -140,12 +154,7 @@ impl Keys for HeldKeys {
 pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> {
     match source {
         Source::Secret { sdk, id } => {
-            let output = sdk
-                .get_secret_value()
-                .secret_id(id)
-                .send()
-                .await
-                .map_err(|error| DisplayErrorContext(&error).to_string())?;
+            let output = sdk.get_secret_value().secret_id(id).send().await.map_err(|error| aws::fault(&error))?;
             let text = output.secret_string.map(String::into_bytes);
             let bytes = text.or(output.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner));
             bytes.map(Zeroizing::new).ok_or_else(|| "the secret has no value".to_owned())

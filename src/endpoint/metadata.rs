@@ -1,10 +1,11 @@
 //! Authorization server metadata (RFC 8414 section 2): only what is really on.
 
+use http::StatusCode;
 use serde::Serialize;
 
-use super::{JWKS_PATH, cacheable};
+use super::JWKS_PATH;
 use crate::{
-    dialect::{DIALECTS, Dialect, Response},
+    dialect::{DIALECTS, Dialect, Response, answer},
     oauth::vocabulary::{ClientAuthMethod, GrantType},
 };
 
@@ -42,5 +43,5 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
         token_endpoint_auth_methods_supported: methods.into_iter().flatten().map(ClientAuthMethod::as_str).collect(),
         subject_types_supported: ["public"],
     };
-    cacheable(serde_json::to_vec(&metadata).unwrap_or_default())
+    answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

@@ -45,7 +45,7 @@ impl Request {
 
     fn granted_scope(&self, client: &Client) -> Result<Scope, Reason> {
         let Some(asked) = &self.scope else {
-            return Ok(client.default_scope.as_ref().unwrap_or(&client.scope).clone());
+            return Ok(client.default_scope.as_ref().unwrap_or(&client.scope).without(OPENID));
         };
         let asked = Scope::parse(asked).map_err(|_| Reason::MalformedScope)?;
         if asked.is_within(&client.scope) && !asked.contains(OPENID) { Ok(asked) } else { Err(Reason::ScopeNotGranted) }

@@ -29,16 +29,13 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// A disabled client gets no token.
-    #[serde(default)]
     pub disabled: bool,
     /// The secrets that authenticate the client; any that has not expired does.
-    #[serde(default)]
     pub client_secrets: Vec<ClientSecret>,
     /// `token_endpoint_auth_method` (RFC 7591 section 2). Absent: Basic and body credentials both work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<ClientAuthMethod>,
     /// `grant_types` (RFC 7591 section 2).
-    #[serde(default)]
     pub grant_types: Vec<GrantType>,
     /// `scope` (RFC 7591 section 2): all that the client may ask for.
     #[serde(default, skip_serializing_if = "Scope::is_empty")]
@@ -145,6 +142,23 @@ pub struct Version(u32);
 /// A value that one of this module's types cannot hold; displays what it would have to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange(pub &'static str);
+
+impl Client {
+    /// What is wrong with its attributes taken together: each fault's path and text.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let scope = self.default_scope.as_ref().is_some_and(|scope| !scope.is_within(&self.scope));
+        let audience = self.audience.iter().any(String::is_empty);
+        let eventhos =
+            self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
+        [
+            scope.then_some(("default_scope", "not within scope")),
+            audience.then_some(("audience", "an empty string")),
+            eventhos.then_some(("eventhos.id", "neither a number nor a string")),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
 
 impl ClientId {
     /// Takes a client id that follows the grammar.
@@ -281,7 +295,8 @@ mod tests {
     fn an_item_of_another_version_is_not_read() {
         let item = |version: u32| {
             serde_json::from_value::<Client>(serde_json::json!({
-                "client_id": "a", "version": version, "created_at": 1, "updated_at": 1
+                "client_id": "a", "disabled": false, "client_secrets": [], "grant_types": [], "version": version,
+                "created_at": 1, "updated_at": 1
             }))
         };
         assert!(item(CLIENT_VERSION).is_ok());

@@ -193,7 +193,11 @@ impl Candidate {
 // API Gateway's HTTP API joins repeated headers with a comma. A comma is in no base64 text, and what follows it is another
 // scheme and its value.
 fn holds_two_headers(header: &[u8]) -> bool {
-    header.split(|byte| *byte == b',').skip(1).any(|part| part.trim_ascii().split(|byte| *byte == b' ').count() > 1)
+    header.split(|byte| *byte == b',').skip(1).any(|part| {
+        let mut words = part.trim_ascii().split(|byte| *byte == b' ');
+        // A parameter of another scheme, such as Digest, has an equals sign where a scheme has none.
+        words.next().is_some_and(|scheme| !scheme.contains(&b'=')) && words.next().is_some()
+    })
 }
 
 fn basic_token(header: &[u8]) -> Result<&[u8], Reason> {

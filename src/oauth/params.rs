@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::{error::Reason, form};
 
@@ -81,12 +81,20 @@ impl Params {
     /// [`Reason::MalformedForm`] for bytes that are not UTF-8 or a broken escape anywhere, known parameter or not;
     /// [`Reason::RepeatedParameter`] for a known one sent twice.
     pub fn from_form(body: &[u8]) -> Result<Self, Reason> {
+        Self::from_form_without(body, None)
+    }
+
+    /// The same, for a dialect that does not know one of the parameters.
+    ///
+    /// # Errors
+    /// As [`Params::from_form`].
+    pub fn from_form_without(body: &[u8], without: Option<Param>) -> Result<Self, Reason> {
         let body = std::str::from_utf8(body).map_err(|_| Reason::MalformedForm)?;
         let mut params = Self::default();
         for (name, value) in form::pairs(body) {
             let name = form::decode(name).ok_or(Reason::MalformedForm)?;
             let value = form::decode(value).ok_or(Reason::MalformedForm)?;
-            if let Some(param) = Param::named(&name) {
+            if let Some(param) = Param::named(&name).filter(|param| Some(*param) != without) {
                 params.add(param, value.into_owned())?;
             }
         }
@@ -98,10 +106,18 @@ impl Params {
     /// # Errors
     /// [`Reason::MalformedJson`], or [`Reason::RepeatedParameter`] for a known member that stands twice.
     pub fn from_json(body: &[u8]) -> Result<Self, Reason> {
+        Self::from_json_without(body, None)
+    }
+
+    /// The same, for a dialect that does not know one of the parameters.
+    ///
+    /// # Errors
+    /// As [`Params::from_json`].
+    pub fn from_json_without(body: &[u8], without: Option<Param>) -> Result<Self, Reason> {
         // All of it, since serde_json does not look at the bytes of a string that it skips.
         let body = std::str::from_utf8(body).map_err(|_| Reason::MalformedJson)?;
         let mut json = serde_json::Deserializer::from_str(body);
-        let params = json.deserialize_map(Members).map_err(|_| Reason::MalformedJson)??;
+        let params = json.deserialize_map(Members { without }).map_err(|_| Reason::MalformedJson)??;
         json.end().map_err(|_| Reason::MalformedJson)?;
         Ok(params)
     }
@@ -115,11 +131,6 @@ impl Params {
     /// Every value of a parameter that may repeat, in the order sent.
     pub fn all(&self, param: Param) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(known, _)| *known == param).map(|(_, value)| value.as_str())
-    }
-
-    /// Treats a parameter as not sent.
-    pub fn forget(&mut self, param: Param) {
-        self.0.retain(|(known, _)| *known != param);
     }
 
     // RFC 6749 section 3.2: a parameter sent without a value counts as not sent.
@@ -154,7 +165,9 @@ pub fn check_query(query: &str) -> Result<(), Reason> {
     if carries_credential { Err(Reason::CredentialInQuery) } else { Ok(()) }
 }
 
-struct Members;
+struct Members {
+    without: Option<Param>,
+}
 
 impl<'de> Visitor<'de> for Members {
     type Value = Result<Params, Reason>;
@@ -166,9 +179,11 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut params = Params::default();
         let mut repeated = None;
+        let mut seen = Vec::new();
         while let Some(name) = members.next_key::<String>()? {
-            let Some(param) = Param::named(&name) else {
-                members.next_value::<IgnoredAny>()?;
+            let Some(param) = Param::named(&name).filter(|param| Some(*param) != self.without) else {
+                // Read, and not just skipped, since serde_json bounds the depth of what it reads.
+                members.next_value::<serde_json::Value>()?;
                 continue;
             };
             let value = members.next_value::<String>()?;
@@ -176,12 +191,10 @@ impl<'de> Visitor<'de> for Members {
                 return Err(A::Error::custom("a NUL character"));
             }
             // A member that stands twice is refused even where a form parameter may repeat: JSON readers disagree on it.
-            if params.get(param).is_some() {
+            if seen.contains(&param) || params.add(param, value).is_err() {
                 repeated = Some(Reason::RepeatedParameter);
             }
-            if params.add(param, value).is_err() {
-                repeated = Some(Reason::RepeatedParameter);
-            }
+            seen.push(param);
         }
         Ok(repeated.map_or(Ok(params), Err))
     }
@@ -217,6 +230,7 @@ mod tests {
             Params::from_json(br#"{"resource":"a:a","resource":"a:b"}"#).unwrap_err(),
             Reason::RepeatedParameter
         );
+        assert_eq!(Params::from_json(br#"{"scope":"","scope":"a"}"#).unwrap_err(), Reason::RepeatedParameter);
         let params = Params::from_form(b"resource=a:a&resource=a:b&x=1&x=2").unwrap();
         assert_eq!(params.all(Param::Resource).collect::<Vec<_>>(), ["a:a", "a:b"]);
     }
@@ -237,6 +251,7 @@ mod tests {
             r#"{"scope":1}"#,
             r#"{"scope":null}"#,
             r#"{"scope":["a"]}"#,
+            &format!(r#"{{"x":{}1{}}}"#, "[".repeat(200), "]".repeat(200)),
             r#"{"scope":"\u0000"}"#,
             &deep[..9_000],
         ] {

@@ -59,6 +59,16 @@ impl Scope {
         self.tokens().any(|held| held == token)
     }
 
+    /// This scope less one token.
+    #[must_use]
+    pub fn without(&self, token: &str) -> Self {
+        if self.contains(token) {
+            Self(self.tokens().filter(|held| *held != token).collect::<Vec<_>>().join(" "))
+        } else {
+            self.clone()
+        }
+    }
+
     /// Whether there is no token at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -123,5 +133,7 @@ mod tests {
         assert!(Scope::default().is_within(&granted));
         assert!(!Scope::parse("read").unwrap().is_within(&granted));
         assert!(!Scope::parse("write admin").unwrap().is_within(&granted));
+        assert_eq!(granted.without("write").as_str(), "read:all");
+        assert_eq!(granted.without("read"), granted);
     }
 }

@@ -3,9 +3,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test that cannot go on fails"
 )]
 
+mod apigw;
 mod around;
 mod borders;
 mod cli;
@@ -17,6 +19,7 @@ mod key_source;
 mod keys;
 mod malformed;
 mod manage;
+mod outages;
 mod outcomes;
 mod runtime_api;
 mod server;

@@ -93,6 +93,8 @@ async fn a_known_parameter_sent_twice_is_refused_even_if_equal() {
         "password",
     ];
     for dialect in &DIALECTS {
+        // eventhos has no scope: there it is like any other unknown name.
+        let known = known.iter().filter(|name| dialect.name != "eventhos" || **name != "scope");
         for name in known {
             let body = format!("{name}=billing&{name}=billing");
             world.refuses(dialect, name, with(dialect, body.as_bytes()), Reason::RepeatedParameter).await;
@@ -260,7 +262,7 @@ async fn json_has_to_be_one_object_whose_known_members_are_strings_and_stand_onc
         let ask = |body: &str| Ask::post(dialect.path, "application/json", body.to_owned());
         for more in [
             "",
-            r#","x":1,"x":{"y":[null,1e999,-0.5]}"#,
+            r#","x":1,"x":{"y":[null,1e99,-0.5]}"#,
             r#","scope":"","resource":"""#,
             r#","__proto__":{},"constructor":"x""#,
             // Skipped without recursion; the cap on the body bounds it.

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use mintlet::{
-    cli::{clients_table::Applied, registration},
+    cli::{
+        clients_table::{Applied, later_than},
+        registration,
+    },
     config::CLIENTS_TABLE,
     oauth::{client::ClientId, error::Reason, jwt::Alg},
     service::StoreFault,
@@ -79,6 +82,49 @@ async fn nothing_is_written_unless_every_entry_can_be() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_if_the_table_refuses_one_of_the_clients() {
+    let world = World::new(json!([billing()]), &[Alg::ES256]).await;
+    let mut changed = billing();
+    changed["scope"] = json!("read write more");
+    // More digits than DynamoDB has for a number.
+    let file = json!({"clients": [changed, {"client_id": "other", "claims": {"x": 1e300}}]});
+    let failure = world.clients.apply(registration::read_file(&file.to_string()).unwrap()).await.unwrap_err();
+    assert!(failure.to_string().contains("client other"), "{failure}");
+    assert_eq!(world.clients.existing(&billing_id()).await.unwrap().scope.as_str(), "read write");
+}
+
+#[tokio::test]
+async fn a_disabled_client_stays_so_until_a_file_says_otherwise() {
+    let world = World::new(json!([billing()]), &[Alg::ES256]).await;
+    let mut entry = billing();
+    for (disabled, expected) in [(json!(true), true), (json!(null), true), (json!(false), false)] {
+        if disabled.is_null() {
+            entry.as_object_mut().unwrap().remove("disabled");
+        } else {
+            entry["disabled"] = disabled;
+        }
+        let file = json!({"clients": [entry]}).to_string();
+        world.clients.apply(registration::read_file(&file).unwrap()).await.unwrap();
+        assert_eq!(world.clients.existing(&billing_id()).await.unwrap().disabled, expected);
+    }
+}
+
+#[tokio::test]
+async fn two_changes_in_the_same_second_are_told_apart() {
+    let world = World::new(json!([billing()]), &[Alg::ES256]).await;
+    let before = world.clients.existing(&billing_id()).await.unwrap();
+    let changed = |disabled| {
+        let mut after = before.clone();
+        after.disabled = disabled;
+        after.updated_at = later_than(&before);
+        after
+    };
+    world.clients.replace(&before, &changed(true)).await.unwrap();
+    assert!(world.clients.replace(&before, &changed(false)).await.is_err());
+    assert!(world.clients.existing(&billing_id()).await.unwrap().disabled);
+}
+
+#[tokio::test]
 async fn a_write_over_a_client_that_changed_meanwhile_is_refused() {
     let world = World::new(json!([billing()]), &[Alg::ES256]).await;
     let before = world.clients.existing(&billing_id()).await.unwrap();
@@ -103,6 +149,8 @@ async fn a_malformed_item_is_a_500_for_its_client_alone_and_names_the_attribute(
         ("client_secrets", AttributeValue::L(vec![AttributeValue::S("hunter2".to_owned())])),
         ("access_token_lifetime", AttributeValue::N("59".to_owned())),
         ("updated_at", AttributeValue::Null(true)),
+        ("default_scope", AttributeValue::S("admin".to_owned())),
+        ("audience", AttributeValue::L(vec![AttributeValue::S(String::new())])),
     ];
     for (name, value) in bad {
         let sdk = world.engine.sdk();
@@ -161,6 +209,45 @@ async fn a_cached_client_is_used_for_its_ttl_and_no_longer() {
     world.clients.replace(&before, &disabled).await.unwrap();
     assert_eq!(world.send_at(token("secret"), NOW + 29).await.response.status(), StatusCode::OK);
     assert_eq!(world.send_at(token("secret"), NOW + 30).await.record.reason, Some(Reason::ClientDisabled));
+}
+
+#[tokio::test]
+async fn a_half_written_item_is_malformed() {
+    let world = World::new(json!([billing()]), &[Alg::ES256]).await;
+    for name in ["client_secrets", "grant_types", "disabled", "version"] {
+        let sdk = world.engine.sdk();
+        let key = || AttributeValue::S("billing".to_owned());
+        let read = sdk.get_item().table_name(CLIENTS_TABLE).key("client_id", key()).send().await.unwrap();
+        let removal = format!("REMOVE {name}");
+        let update = sdk.update_item().table_name(CLIENTS_TABLE).key("client_id", key()).update_expression(removal);
+        update.send().await.unwrap();
+        let answer = world.send(token("secret")).await;
+        assert_eq!(answer.record.reason, Some(Reason::MalformedClientItem), "{name}");
+        assert!(answer.record.detail.unwrap().contains(name));
+        sdk.put_item().table_name(CLIENTS_TABLE).set_item(read.item).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_new_secret_works_at_once_though_the_client_is_cached() {
+    let world = World::with(json!([billing()]), &[Alg::ES256], |_| {}, 30).await;
+    assert_eq!(world.send_at(token("secret"), NOW).await.response.status(), StatusCode::OK);
+    let mut entry = billing();
+    entry.as_object_mut().unwrap().remove("client_secret");
+    entry["client_secrets"] = json!([{"secret": "secret"}, {"secret": "new"}]);
+    let file = json!({"clients": [entry]}).to_string();
+    world.clients.apply(registration::read_file(&file).unwrap()).await.unwrap();
+    assert_eq!(world.send_at(token("new"), NOW + 4).await.record.reason, Some(Reason::SecretMismatch));
+    assert_eq!(world.send_at(token("new"), NOW + 5).await.response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_wrong_secret_during_an_outage_costs_the_right_one_nothing() {
+    let world = World::with(json!([billing()]), &[Alg::ES256], |_| {}, 30).await;
+    assert_eq!(world.send_at(token("secret"), NOW).await.response.status(), StatusCode::OK);
+    world.engine.sdk().delete_table().table_name(CLIENTS_TABLE).send().await.unwrap();
+    assert_eq!(world.send_at(token("wrong"), NOW + 10).await.record.reason, Some(Reason::SecretMismatch));
+    assert_eq!(world.send_at(token("secret"), NOW + 10).await.response.status(), StatusCode::OK);
 }
 
 #[tokio::test]

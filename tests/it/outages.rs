@@ -1,0 +1,113 @@
+//! Backends that answer nonsense: a stand-in that gives every request one answer.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use mintlet::{
+    config::{Config, SigningKeys},
+    edge::{
+        aws,
+        dynamodb::DynamoDb,
+        keys::{HeldKeys, Source},
+    },
+    oauth::{client::ClientId, jwt::Alg},
+    service::{Keys as _, KeysUnavailable, StoreFault},
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::support::{NOW, ring};
+
+const HASH: &str = "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$EEqYVo55l7MGfPvwVPSRCq7RN6JXw+TBbKyW9De5Grw";
+
+// Answers every request alike, cut off after `length` bytes of the body if that is less.
+async fn backend(status: u16, body: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let body = Bytes::from(body.clone());
+            let answer = service_fn(move |_| {
+                let mut response = Response::new(Full::new(body.clone()));
+                *response.status_mut() = StatusCode::from_u16(status).unwrap();
+                async { Ok::<_, std::convert::Infallible>(response) }
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    address
+}
+
+fn config(endpoint: &str) -> Config {
+    let vars = [
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("SIGNING_KEYS_SECRET_ID", "keys"),
+    ];
+    Config::from_vars(vars.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
+}
+
+async fn keys_from(status: u16, body: String) -> Result<(), String> {
+    let config = config(&format!("http://{}", backend(status, body).await));
+    let SigningKeys::Secret(id) = &config.signing_keys else { panic!("a secret is configured") };
+    let source = Source::Secret { sdk: aws::secrets_manager(&config.aws), id: id.clone() };
+    HeldKeys::new(source, 300).ring(NOW).await.map(|_| ()).map_err(|KeysUnavailable(detail)| detail)
+}
+
+#[tokio::test]
+async fn keys_that_come_garbled_are_not_repeated_in_the_log() {
+    let ring = String::from_utf8(ring(&[Alg::RS256]).to_vec()).unwrap();
+    let answer = json!({"Name": "keys", "SecretString": ring}).to_string();
+    assert_eq!(keys_from(200, answer.clone()).await, Ok(()));
+    let whole: serde_json::Value = serde_json::from_str(&ring).unwrap();
+    let cases = [
+        (200, answer[..answer.len() - 10].to_owned(), "an answer of HTTP status 200 that cannot be read"),
+        (200, json!({"SecretString": whole}).to_string(), "an answer of HTTP status 200 that cannot be read"),
+        (
+            200,
+            json!({"SecretString": &ring[..ring.len() / 2]}).to_string(),
+            "not a key ring of version 1: malformed at keys[0]",
+        ),
+        (400, answer.clone(), "an answer of HTTP status 400 that cannot be read"),
+        (400, "garbage".to_owned(), "an answer of HTTP status 400 that cannot be read"),
+        (200, json!({"Name": "keys"}).to_string(), "the secret has no value"),
+        (
+            400,
+            json!({"__type": "ResourceNotFoundException", "Message": "no such secret"}).to_string(),
+            "ResourceNotFoundException: no such secret",
+        ),
+    ];
+    for (status, body, expected) in cases {
+        let detail = keys_from(status, body).await.unwrap_err();
+        assert!(detail.starts_with(expected), "{expected}: {detail}");
+        assert!(!detail.contains("MII") && !detail.contains("pkcs8"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_comes_garbled_is_not_repeated_in_the_log() {
+    let item =
+        json!({"Item": {"client_id": {"S": "a"}, "client_secrets": {"L": [{"M": {"hash": {"S": HASH}}}]}}}).to_string();
+    let config = config(&format!("http://{}", backend(200, item[..item.len() - 10].to_owned()).await));
+    let store = DynamoDb::new(aws::dynamodb(&config.aws), "clients");
+    let fault = store.client(&ClientId::parse("a").unwrap()).await.unwrap_err();
+    assert_eq!(fault, StoreFault::Unavailable("an answer of HTTP status 200 that cannot be read".to_owned()));
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_said_to_be_so() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let config = config(&format!("http://{closed}"));
+    let store = DynamoDb::new(aws::dynamodb(&config.aws), "clients");
+    let Err(StoreFault::Unavailable(detail)) = store.client(&ClientId::parse("a").unwrap()).await else {
+        panic!("nothing listens there")
+    };
+    assert!(detail.contains("Connection refused"), "{detail}");
+}
