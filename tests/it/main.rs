@@ -17,6 +17,7 @@ mod key_source;
 mod keys;
 mod malformed;
 mod manage;
+mod order;
 mod outcomes;
 mod runtime_api;
 mod server;
