@@ -93,10 +93,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     if let Some(data_dir) = &mut data_dir {
         data_dir.announce(engine.endpoint())?;
     }
+    let stop = stop_signal().map_err(Failure::new)?;
     announce(&address.to_string(), &config, &engine, clients.len(), demo.as_ref());
     drop((clients, demo));
 
-    http::serve(listener, handler, stop_signal()).await;
+    http::serve(listener, handler, stop).await;
     engine.stop().await;
     Ok(())
 }
@@ -172,14 +173,20 @@ fn config(base: &str, keys: SigningKeys, dynamodb: &str) -> Result<Config, Failu
     Ok(config)
 }
 
-async fn stop_signal() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+// Listens from the call on, so that a signal between the announcement and the first wait still ends the server well.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
         tokio::select! {
-            interrupt = tokio::signal::ctrl_c() => drop(interrupt),
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        return;
-    }
-    drop(tokio::signal::ctrl_c().await);
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { drop(tokio::signal::ctrl_c().await) })
 }

@@ -119,6 +119,17 @@ async fn clients_and_keys_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_stopped_as_soon_as_it_listens_ends_well() {
+    let dir = tempfile::tempdir().unwrap();
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&["--data-dir", text(dir.path())], &[]).await;
+        let (status, log) = server.stop(signal).await;
+        assert_eq!(status.code(), Some(0), "{signal} {log}");
+        assert!(!dir.path().join("dynamodb-endpoint").exists());
+    }
+}
+
+#[tokio::test]
 async fn what_serve_keeps_only_its_owner_can_read() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

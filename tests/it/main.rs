@@ -19,6 +19,7 @@ mod key_source;
 mod keys;
 mod malformed;
 mod manage;
+mod order;
 mod outages;
 mod outcomes;
 mod runtime_api;

@@ -1,0 +1,378 @@
+"""A deployment's life, in order: empty, keyed, used, changed, with its backends failing. Each test starts where the last ended."""
+
+import re
+import time
+
+import boto3
+import jwt
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from conftest import CLIENT_CACHE_TTL, KEYS_CACHE_TTL, REGION
+from exchange import CLIENTS, DIALECTS, FRONTIER_CLIENT, ask_oauth2, token_of, verify
+from support import ROOT, run, wait_until
+
+# What a wait may take beyond the time that is promised: the requests themselves, on a busy machine.
+SLACK = 3
+
+# A backend that is out, as wire.md has each dialect say it.
+OUT = {
+    "oauth2": {"error": "temporarily_unavailable"},
+    "screening-eagle": {"error": "Service Unavailable"},
+    "frontier": {"code": 14},
+    "eventhos": {"code": 500000},
+}
+
+
+def is_out(dialect, answer):
+    """Holds an answer against a backend outage: 503, Retry-After in whole seconds, the dialect's own body."""
+    assert answer.status_code == 503, f"{answer.status_code} {answer.text}"
+    assert re.fullmatch(r"[1-9][0-9]*", answer.headers["Retry-After"])
+    assert "WWW-Authenticate" not in answer.headers
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = answer.json()
+    assert OUT[dialect].items() <= body.items(), body
+    return True
+
+
+def kids(stack):
+    answer = stack.get("/.well-known/jwks.json")
+    assert answer.status_code == 200, answer.text
+    return [key["kid"] for key in answer.json()["keys"]]
+
+
+def test_the_stack_stands_and_answers(stack):
+    assert stack.description()["StackStatus"] == "CREATE_COMPLETE"
+    answer = stack.get("/health")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_permissions_are_enforced_here(cloud, stack):
+    """Without this, a policy that is too narrow would pass unseen."""
+    stranger = cloud.client("dynamodb", aws_access_key_id="AKIAIOSFODNN7EXAMPLE", aws_secret_access_key="no")
+    with pytest.raises(ClientError, match="UnrecognizedClientException|InvalidClientTokenId"):
+        stranger.get_item(TableName=stack.outputs["ClientsTableName"], Key={"client_id": {"S": "batch-job"}})
+
+
+def test_clients_are_applied_and_applying_again_changes_nothing(stack, clients_file):
+    table = boto3.resource(
+        "dynamodb", endpoint_url=stack.cloud.url, region_name=REGION,
+        aws_access_key_id="test", aws_secret_access_key="test",
+    ).Table(stack.outputs["ClientsTableName"])
+    stack.mintlet("client", "apply", "-f", clients_file)
+    first = {item["client_id"]: item for item in table.scan()["Items"]}
+    assert set(first) == set(CLIENTS)
+    for client in CLIENTS.values():
+        assert client["client_secret"] not in str(first), "secrets are stored hashed"
+    stack.mintlet("client", "apply", "-f", clients_file)
+    assert {item["client_id"]: item for item in table.scan()["Items"]} == first
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_before_any_key_exists_a_token_endpoint_answers_503(stack, dialect):
+    assert is_out(dialect, DIALECTS[dialect](stack.url))
+
+
+def test_a_first_key_is_taken_up_without_a_new_deployment(stack):
+    stack.generate_key()
+    answer = wait_until(
+        lambda: (answer := ask_oauth2(stack.url)).status_code == 200 and answer,
+        seconds=KEYS_CACHE_TTL + SLACK,
+        what="a token, once there is a key",
+    )
+    assert token_of(answer)
+    assert len(kids(stack)) == 1
+
+
+def test_an_oauth2_token_is_an_rfc_9068_token(stack):
+    answer = ask_oauth2(stack.url)
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = answer.json()
+    assert body["token_type"] == "Bearer"
+    assert body["expires_in"] == 3600
+    assert body["scope"] == "invoices:read invoices:write"
+    header, claims = verify(
+        token_of(answer), stack.get("/oauth2/jwks").json(), issuer=stack.issuer, audience="https://billing.example.com"
+    )
+    assert header.keys() == {"alg", "kid", "typ"}
+    assert (header["typ"], header["alg"]) == ("at+jwt", "RS256")
+    assert claims.keys() == {"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"}
+    assert (claims["sub"], claims["client_id"], claims["scope"]) == ("batch-job", "batch-job", body["scope"])
+    assert claims["aud"] == "https://billing.example.com"
+    assert all(type(claims[name]) is int for name in ("iat", "nbf", "exp"))
+    assert claims["exp"] - claims["iat"] == 3600
+    assert abs(claims["iat"] - time.time()) < 30
+    other = verify(
+        token_of(ask_oauth2(stack.url)), stack.get("/oauth2/jwks").json(),
+        issuer=stack.issuer, audience="https://billing.example.com",
+    )
+    assert other[1]["jti"] != claims["jti"]
+
+
+def test_a_screening_eagle_token_has_its_claims(stack):
+    answer = DIALECTS["screening-eagle"](stack.url)
+    assert answer.status_code == 200
+    header, claims = verify(
+        token_of(answer), stack.get("/.well-known/jwks.json").json(),
+        issuer=stack.issuer, audience="https://inspect.example.com",
+    )
+    assert header["typ"] == "JWT"
+    assert (claims["scp"], claims["scopes"]) == ("projects:read", ["inspector"])
+
+
+def test_a_frontier_token_has_its_claims(stack):
+    answer = DIALECTS["frontier"](stack.url)
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"access_token", "token_type"}
+    header, claims = verify(
+        token_of(answer), stack.get("/v1beta1/auth/jwks").json(),
+        issuer=stack.issuer, audience="https://frontier.example.com",
+    )
+    assert header["typ"] == "JWT"
+    assert claims["kid"] == header["kid"]
+    assert (claims["gen"], claims["sub_type"]) == ("system", "app/serviceuser")
+    assert claims["org_ids"] == "c3b6f6a0-7d0e-4a43-8f0b-2e9d5c1a6f22"
+    assert claims["client_id"] == FRONTIER_CLIENT
+
+
+def test_an_eventhos_token_has_its_claims(stack):
+    answer = DIALECTS["eventhos"](stack.url)
+    assert answer.status_code == 201
+    assert answer.json()["code"] == 200000
+    header, claims = verify(
+        token_of(answer), stack.get("/.well-known/jwks.json").json(), issuer=stack.issuer, audience="order-producer"
+    )
+    assert header["typ"] == "JWT"
+    assert claims["data"] == {"id": 7, "subjectType": "client", "identifier": "order-producer"}
+
+
+def test_a_wrong_secret_and_an_unknown_client_are_answered_alike(stack):
+    answers = [
+        ask_oauth2(stack.url, client_secret="not-the-secret"),
+        requests.post(
+            f"{stack.url}/oauth2/token", data={"grant_type": "client_credentials"}, auth=("nobody", "nothing"), timeout=60
+        ),
+    ]
+    for answer in answers:
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+        assert answer.json()["error"] == "invalid_client"
+    assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize("path", ["/oauth2/token", "/api/id/v1/auth/token", "/v1beta1/auth/token", "/auth/token"])
+def test_a_get_of_a_token_endpoint_is_answered_by_the_function(stack, path):
+    answer = stack.get(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"])
+def test_the_metadata_names_this_api(stack, path):
+    metadata = stack.get(path).json()
+    assert metadata["issuer"] == stack.issuer
+    assert metadata["token_endpoint"] == f"{stack.issuer}/oauth2/token"
+    assert metadata["jwks_uri"].startswith(f"{stack.issuer}/")
+
+
+def test_deploying_again_changes_nothing(stack):
+    function = stack.cloud.client("lambda")
+    name = stack.outputs["FunctionName"]
+    before = function.get_function_configuration(FunctionName=name)
+    updated = stack.description().get("LastUpdatedTime")
+    printed = stack.deploy()
+    assert f"No changes to deploy. Stack {stack.description()['StackName']} is up to date" in printed
+    after = function.get_function_configuration(FunctionName=name)
+    assert (after["RevisionId"], after["CodeSha256"]) == (before["RevisionId"], before["CodeSha256"])
+    assert stack.description().get("LastUpdatedTime") == updated
+
+
+def test_a_warm_function_takes_up_newer_keys_and_what_an_older_one_signed_still_verifies(stack):
+    answer = ask_oauth2(stack.url)
+    [first] = kids(stack)
+    cold_starts = stack.cold_starts()
+
+    # By default a further key is published first and signs later.
+    stack.generate_key()
+    wait_until(lambda: len(kids(stack)) == 2, seconds=KEYS_CACHE_TTL + SLACK, what="both keys in the JWKS")
+    assert jwt.get_unverified_header(token_of(ask_oauth2(stack.url)))["kid"] == first
+
+    stack.generate_key("--activate-in", "0")
+    wait_until(lambda: len(kids(stack)) == 3, seconds=KEYS_CACHE_TTL + SLACK, what="three keys in the JWKS")
+    assert jwt.get_unverified_header(token_of(ask_oauth2(stack.url)))["kid"] != first
+
+    assert first in kids(stack)
+    verify(
+        token_of(answer), stack.get("/.well-known/jwks.json").json(),
+        issuer=stack.issuer, audience="https://billing.example.com",
+    )
+    assert stack.cold_starts() == cold_starts, "no new execution environment was started"
+
+
+def test_a_disabled_client_is_refused_within_the_stated_delay_and_an_enabled_one_served(stack):
+    assert ask_oauth2(stack.url, "short-stay").status_code == 200
+    stack.mintlet("client", "disable", "--client-id", "short-stay")
+    # In a list, since a refusal counts as false.
+    [refused] = wait_until(
+        lambda: (answer := ask_oauth2(stack.url, "short-stay")).status_code != 200 and [answer],
+        seconds=CLIENT_CACHE_TTL + SLACK,
+        what="the disabled client is refused",
+    )
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    stack.mintlet("client", "enable", "--client-id", "short-stay")
+    wait_until(
+        lambda: ask_oauth2(stack.url, "short-stay").status_code == 200,
+        seconds=CLIENT_CACHE_TTL + SLACK,
+        what="the enabled client is served",
+    )
+
+
+# From here on, microburst stands between the function and its backends.
+
+FAULTS = {
+    "dynamodb": {
+        "throttled": {"operation": "GetItem", "error": {"code": "ProvisionedThroughputExceededException"}},
+        "internal-error": {"operation": "GetItem", "error": {"code": "InternalServerError"}},
+        "slow": {"operation": "GetItem", "latency": 30000},
+        "reset": {"reset": True},
+        "cut-off": {"operation": "GetItem", "response": {"abort_frac": 0.5}},
+        "truncated": {"operation": "GetItem", "response": {"truncate_frac": 0.5}},
+    },
+    "secretsmanager": {
+        "no-value": {"operation": "GetSecretValue", "error": {"code": "ResourceNotFoundException"}},
+        "throttled": {"operation": "GetSecretValue", "error": {"code": "ThrottlingException"}},
+        "internal-error": {"operation": "GetSecretValue", "error": {"code": "InternalServiceError"}},
+        "slow": {"operation": "GetSecretValue", "latency": 30000},
+        "reset": {"reset": True},
+        "cut-off": {"operation": "GetSecretValue", "response": {"abort_frac": 0.5}},
+        "truncated": {"operation": "GetSecretValue", "response": {"truncate_frac": 0.5}},
+    },
+}
+
+
+@pytest.fixture
+def faults(stack, microburst):
+    """The function, cold, with its calls going through microburst and no client cached."""
+    microburst.clear()
+    stack.configure(
+        AWS_ENDPOINT_URL_DYNAMODB=microburst.url,
+        AWS_ENDPOINT_URL_SECRETS_MANAGER=microburst.url,
+        CLIENT_CACHE_TTL="0",
+    )
+    yield microburst
+    microburst.clear()
+    stack.configure(
+        AWS_ENDPOINT_URL_DYNAMODB=None,
+        AWS_ENDPOINT_URL_SECRETS_MANAGER=None,
+        CLIENT_CACHE_TTL=str(CLIENT_CACHE_TTL),
+    )
+
+
+def recovers(stack):
+    wait_until(
+        lambda: ask_oauth2(stack.url).status_code == 200,
+        seconds=KEYS_CACHE_TTL + 2 * SLACK,
+        what="tokens again, once the backend is back",
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS["dynamodb"])
+@pytest.mark.parametrize("start", ["cold", "warm"])
+def test_dynamodb_failing_is_a_503_in_every_dialect_and_it_recovers(stack, faults, fault, start):
+    if start == "warm":
+        recovers(stack)
+        assert faults.seen() > 0, "the function's calls go through microburst"
+    faults.inject("dynamodb", FAULTS["dynamodb"][fault])
+    # One dialect is enough where each request takes as long as the function waits for its backend.
+    for dialect in ["oauth2"] if fault == "slow" else DIALECTS:
+        began = time.monotonic()
+        answer = DIALECTS[dialect](stack.url)
+        assert is_out(dialect, answer)
+        assert time.monotonic() - began < 9, "well inside the function's own time limit"
+    nobody = requests.post(
+        f"{stack.url}/oauth2/token", data={"grant_type": "client_credentials"}, auth=("nobody", "nothing"), timeout=60
+    )
+    assert is_out("oauth2", nobody), "not a 401: it cannot be known"
+    assert {event["service"] for event in faults.fired()} == {"dynamodb"}
+    faults.clear()
+    recovers(stack)
+
+
+@pytest.mark.parametrize("fault", FAULTS["secretsmanager"])
+def test_a_cold_function_without_secrets_manager_answers_503_and_recovers(stack, faults, fault):
+    faults.inject("secretsmanager", FAULTS["secretsmanager"][fault])
+    for dialect in ["oauth2"] if fault == "slow" else DIALECTS:
+        began = time.monotonic()
+        answer = DIALECTS[dialect](stack.url)
+        assert is_out(dialect, answer)
+        assert time.monotonic() - began < 9, "well inside the function's own time limit"
+    assert {event["service"] for event in faults.fired()} == {"secretsmanager"}
+    faults.clear()
+    recovers(stack)
+
+
+@pytest.mark.parametrize("fault", FAULTS["secretsmanager"])
+def test_a_warm_function_goes_on_signing_without_secrets_manager(stack, faults, fault):
+    recovers(stack)
+    faults.inject("secretsmanager", FAULTS["secretsmanager"][fault])
+
+    def refresh_was_tried():
+        answer = ask_oauth2(stack.url)
+        assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+        assert answer.elapsed.total_seconds() < 3, "no request waits for the refresh"
+        return faults.fired()
+
+    deadline = time.monotonic() + KEYS_CACHE_TTL + SLACK
+    while not refresh_was_tried():
+        assert time.monotonic() < deadline, "no refresh of the keys was tried"
+        time.sleep(0.1)
+    for dialect in DIALECTS.values():
+        assert token_of(dialect(stack.url))
+
+
+def test_a_function_that_is_frozen_between_its_calls_takes_up_a_newer_key(stack, faults):
+    """Lambda stops a function as soon as it has answered: what runs in the background then gets no time to end."""
+    recovers(stack)
+    before = len(kids(stack))
+    # A distance that is longer than a request takes.
+    faults.inject("secretsmanager", {"operation": "GetSecretValue", "latency": 300})
+    stack.generate_key()
+    for _ in range(4):
+        with stack.frozen():
+            # Not a wait for anything: this is how long nobody calls.
+            time.sleep(KEYS_CACHE_TTL + 1)
+        now = len(kids(stack))
+    assert now == before + 1
+
+
+# And at the end, what all of this has left behind.
+
+
+def test_the_logs_hold_a_line_for_each_request_and_no_secret(stack):
+    def named():
+        return [entry for entry in stack.requests_logged() if entry.get("client_id") == "batch-job"]
+
+    before = len(named())
+    ask_oauth2(stack.url)
+    entries = wait_until(lambda: len(found := named()) == before + 1 and found, seconds=10, what="one more log line")
+    for entry in entries:
+        assert entry["timestamp"]
+        assert entry["level"] in ("INFO", "WARN", "ERROR")
+    for line in stack.log():
+        assert not any(client["client_secret"] in line for client in CLIENTS.values()), "no client secret"
+        assert not re.search(r"eyJ[A-Za-z0-9_-]+\.eyJ", line), "no token"
+        assert not re.search(r"private_key_pkcs8|client_secrets", line), "nothing of a key, and no client record"
+
+
+def test_the_alarms_stack_takes_the_outputs(stack):
+    """As infra/README.md says to deploy it."""
+    run(
+        "sam", "deploy", "--template-file", ROOT / "infra" / "alarms.yaml", "--stack-name", "mintlet-alarms",
+        "--config-file", ROOT / "samconfig.toml", "--no-confirm-changeset", "--parameter-overrides",
+        f"FunctionName={stack.outputs['FunctionName']}", f"ApiId={stack.outputs['ApiId']}",
+        f"AlarmTopicArn=arn:aws:sns:{REGION}:000000000000:alarms",
+        env=stack.cloud.environment,
+    )
+    alarms = stack.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "Throttles"]
