@@ -89,7 +89,7 @@ async fn nothing_is_written_if_the_table_refuses_one_of_the_clients() {
     // More digits than DynamoDB has for a number.
     let file = json!({"clients": [changed, {"client_id": "other", "claims": {"x": 1e300}}]});
     let failure = world.clients.apply(registration::read_file(&file.to_string()).unwrap()).await.unwrap_err();
-    assert!(failure.to_string().contains("client other"), "{failure}");
+    assert!(failure.to_string().contains("Number overflow"), "{failure}");
     assert_eq!(world.clients.existing(&billing_id()).await.unwrap().scope.as_str(), "read write");
 }
 
