@@ -1,6 +1,12 @@
 //! The `mintlet` command line.
 #![expect(clippy::doc_markdown, reason = "these texts are shown in a terminal")]
 
+// Prints a line. A reader that has gone away, such as `head`, is no reason to panic.
+macro_rules! say {
+    () => { $crate::cli::say(format_args!("")) };
+    ($($line:tt)*) => { $crate::cli::say(format_args!($($line)*)) };
+}
+
 pub mod client;
 pub mod clients_table;
 pub mod http;
@@ -10,7 +16,12 @@ pub mod registration;
 pub mod serve;
 pub mod token;
 
-use std::{fmt, io::Read as _, path::Path, process::ExitCode};
+use std::{
+    fmt,
+    io::{Read as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use aws_sdk_dynamodb::{
     config::http::HttpResponse,
@@ -93,4 +104,8 @@ fn read(path: &Path) -> Result<String, Failure> {
         return Ok(text);
     }
     std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+}
+
+fn say(line: fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stdout(), "{line}"));
 }

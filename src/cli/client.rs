@@ -193,9 +193,9 @@ impl Target {
 
     fn report(&self, json: &Value, text: &str) {
         if self.json {
-            println!("{json}");
+            say!("{json}");
         } else {
-            println!("{text}");
+            say!("{text}");
         }
     }
 
@@ -217,11 +217,11 @@ impl Target {
     async fn list(&self, table: &ClientsTable) -> Result<(), Failure> {
         let clients = table.list().await?;
         if self.json {
-            println!("{}", json!({"clients": clients.iter().map(shown).collect::<Vec<_>>()}));
+            say!("{}", json!({"clients": clients.iter().map(shown).collect::<Vec<_>>()}));
         } else {
             for client in clients {
                 let state = if client.disabled { "disabled" } else { "enabled" };
-                println!(
+                say!(
                     "{}\t{state}\t{} secret(s)\t{}",
                     client.client_id,
                     client.client_secrets.len(),
@@ -235,9 +235,9 @@ impl Target {
     async fn show(&self, table: &ClientsTable, one: &One) -> Result<(), Failure> {
         let shown = shown(&table.existing(&id(&one.client_id)?).await?);
         if self.json {
-            println!("{shown}");
+            say!("{shown}");
         } else {
-            println!("{shown:#}");
+            say!("{shown:#}");
         }
         Ok(())
     }
@@ -250,10 +250,10 @@ impl Target {
         if self.json {
             let clients: Vec<_> =
                 applied.iter().map(|(id, what)| json!({"client_id": id, "result": name(*what)})).collect();
-            println!("{}", json!({"clients": clients}));
+            say!("{}", json!({"clients": clients}));
         } else {
             for (id, what) in applied {
-                println!("{id}\t{}", name(what));
+                say!("{id}\t{}", name(what));
             }
         }
         Ok(())

@@ -84,13 +84,13 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             ring.keys.push(key.clone());
             write(&source, &ring).await?;
             if args.json {
-                println!("{}", json!({"kid": key.kid, "alg": key.alg, "activate_at": key.activate_at}));
+                say!("{}", json!({"kid": key.kid, "alg": key.alg, "activate_at": key.activate_at}));
             } else {
-                println!("made {} key {}, which signs in {} s", key.alg.as_str(), key.kid, key.activate_at - now);
+                say!("made {} key {}, which signs in {} s", key.alg.as_str(), key.kid, key.activate_at - now);
             }
         }
         Command::List => list(&parse(&source).await?, now, args.json),
-        Command::Jwks => println!("{}", json!(parse(&source).await?.jwks(now))),
+        Command::Jwks => say!("{}", json!(parse(&source).await?.jwks(now))),
     }
     Ok(())
 }
@@ -109,16 +109,10 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
                 "activate_at": held.activate_at, "retire_at": held.retire_at,
             })
         });
-        println!("{}", json!({"keys": keys.collect::<Vec<_>>()}));
+        say!("{}", json!({"keys": keys.collect::<Vec<_>>()}));
     } else {
         for held in ring.keys() {
-            println!(
-                "{}\t{}\t{}\tactivate_at {}",
-                held.key.kid(),
-                held.key.alg().as_str(),
-                state(held),
-                held.activate_at
-            );
+            say!("{}\t{}\t{}\tactivate_at {}", held.key.kid(), held.key.alg().as_str(), state(held), held.activate_at);
         }
     }
 }

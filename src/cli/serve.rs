@@ -103,16 +103,16 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn announce(address: &str, config: &Config, engine: &Engine, clients: usize, demo: Option<&Secret>) {
-    println!("mintlet listens on http://{address}");
-    println!("issuer    {}", config.settings.issuer.as_deref().unwrap_or_default());
-    println!("DynamoDB  {} (AWS_ENDPOINT_URL_DYNAMODB)", engine.endpoint());
+    say!("mintlet listens on http://{address}");
+    say!("issuer    {}", config.settings.issuer.as_deref().unwrap_or_default());
+    say!("DynamoDB  {} (AWS_ENDPOINT_URL_DYNAMODB)", engine.endpoint());
     if let SigningKeys::File(path) = &config.signing_keys {
-        println!("keys      {} (SIGNING_KEYS_FILE)", path.display());
+        say!("keys      {} (SIGNING_KEYS_FILE)", path.display());
     }
-    println!("clients   {clients}");
+    say!("clients   {clients}");
     let Some(secret) = demo else { return };
     let secret = secret.expose();
-    println!("\nA demo client was made. Its secret is shown this once: {secret}\nGet a token from each endpoint:\n");
+    say!("\nA demo client was made. Its secret is shown this once: {secret}\nGet a token from each endpoint:\n");
     for dialect in DIALECTS.iter().filter(|dialect| config.settings.dialects.contains(&dialect.name)) {
         let url = format!("http://{address}{}", dialect.path);
         // Each as its own clients ask.
@@ -122,9 +122,9 @@ fn announce(address: &str, config: &Config, engine: &Engine, clients: usize, dem
             let body = json!({"grant_type": "client_credentials", "client_id": DEMO, "client_secret": secret});
             format!("-H 'Content-Type: application/json' -d '{body}'")
         };
-        println!("curl -s {url} {arguments}");
+        say!("curl -s {url} {arguments}");
     }
-    println!();
+    say!();
 }
 
 const DEMO: &str = "demo";

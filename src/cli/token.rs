@@ -54,12 +54,12 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     };
     if in_json {
-        println!(
+        say!(
             "{}",
             json!({"header": header, "claims": claims, "valid": verdict.is_ok(), "reason": verdict.as_ref().err()})
         );
     } else {
-        println!("{header:#}\n{claims:#}\n{}", verdict.as_ref().map_or_else(String::as_str, |()| "valid"));
+        say!("{header:#}\n{claims:#}\n{}", verdict.as_ref().map_or_else(String::as_str, |()| "valid"));
     }
     Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
