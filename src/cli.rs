@@ -106,6 +106,12 @@ fn read(path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
 }
 
+// An environment variable that the command line takes where a flag is left out; an empty one counts as not set.
+#[expect(clippy::disallowed_methods, reason = "the command line is a border, as the function's configuration is")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 fn say(line: fmt::Arguments<'_>) {
     drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -1,8 +1,9 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     oauth::{
         client::Lifetime,
         error::Reason,
+        jwt::Alg,
         params::{Param, Params, check_query},
     },
 };
@@ -34,8 +36,9 @@ pub trait Store: Send + Sync {
 
 /// Where the signing keys come from.
 pub trait Keys: Send + Sync {
-    /// The ring to use at `now`.
-    fn ring(&self, now: u64) -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
+    /// The ring to use at `now`; `wanted` is the algorithm that it is needed for, if it is a certain one.
+    fn ring(&self, wanted: Option<Alg>, now: u64)
+    -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
 }
 
 /// Facts, and what reading them took.
@@ -142,10 +145,15 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let issuer = self.settings.issuer.as_deref().or(call.origin.as_deref());
         let route = self.route(&call.path);
         record.route = route.name();
-        let (dialect, outcome) = match route {
-            Route::Token(dialect) => (dialect, self.token(dialect, issuer, call, moment, &mut record).await),
-            around => (Dialect::oauth2(), self.around(around, issuer, call, moment, &mut record).await),
+        let dialect = if let Route::Token(dialect) = route { dialect } else { Dialect::oauth2() };
+        let work = async {
+            match route {
+                Route::Token(dialect) => self.token(dialect, issuer, call, moment, &mut record).await,
+                around => self.around(around, issuer, call, moment, &mut record).await,
+            }
         };
+        // A defect is an answer too, in the dialect's shape; what it left half done is this request's alone.
+        let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Reason::Panicked));
         let response = outcome.unwrap_or_else(|reason| {
             record.reason = Some(reason);
             let mut response = dialect.refused(reason, issuer);
@@ -185,11 +193,12 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
         let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch))
-            && let Ok(Some(reloaded)) = self.store.reload(&lookups, moment.now).await
-        {
-            record.store = reloaded.took;
-            decision = grant::decide(&request, &reloaded.facts, moment);
+        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+            let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+            if let Some(reloaded) = reloaded {
+                record.store = reloaded.took;
+                decision = grant::decide(&request, &reloaded.facts, moment);
+            }
         }
         let Decision { writes, outcome, proven } = decision;
         if let Some(proven) = proven {
@@ -202,7 +211,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         }
 
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
-        let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
         let stamp = Stamp {
@@ -234,7 +243,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         match route {
             Route::Health => Ok(endpoint::health()),
             Route::Jwks => {
-                let ring = self.keys.ring(moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+                let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
                 Ok(endpoint::jwks(&ring, moment.now))
             }
             Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),

@@ -9,7 +9,7 @@ use super::{
     Failure,
     clients_table::{Applied, ClientsTable, add_secret, generate_secret, later_than, new_client},
     local::{self, DEFAULT_DATA_DIR},
-    read, registration,
+    read, registration, variable,
 };
 use crate::{
     config::CLIENTS_TABLE,
@@ -43,8 +43,10 @@ struct Target {
     #[arg(long, global = true, default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
     /// The clients table
-    #[arg(long, global = true, env = "CLIENTS_TABLE", default_value = CLIENTS_TABLE)]
-    clients_table: String,
+    ///
+    /// [default: $CLIENTS_TABLE, or else mintlet-clients; with --local always mintlet-clients]
+    #[arg(long, global = true)]
+    clients_table: Option<String>,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -188,7 +190,9 @@ impl Target {
             let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
             aws_sdk_dynamodb::Client::new(&config)
         };
-        Ok(ClientsTable::new(sdk, self.clients_table.as_str()))
+        let named = if self.local { None } else { variable("CLIENTS_TABLE") };
+        let table = self.clients_table.clone().or(named);
+        Ok(ClientsTable::new(sdk, table.as_deref().unwrap_or(CLIENTS_TABLE)))
     }
 
     fn report(&self, json: &Value, text: &str) {
@@ -320,13 +324,11 @@ impl Create {
 }
 
 // Somebody who only names an endpoint on this machine means `mintlet serve`, which takes any credentials.
-#[expect(clippy::disallowed_methods, reason = "these variables are the AWS tools' own, and rule how they connect")]
 fn endpoint_without_credentials() -> Option<String> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let endpoint = set("AWS_ENDPOINT_URL_DYNAMODB")?;
+    let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB")?;
     let here =
         ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|here| endpoint.starts_with(here));
-    let bare = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].into_iter().all(|name| set(name).is_none());
+    let bare = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].into_iter().all(|name| variable(name).is_none());
     (here && bare).then_some(endpoint)
 }
 

@@ -10,13 +10,13 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{Failure, variable};
 use crate::{
     edge::{
         keys::{Source, read_source},
         moment,
     },
-    keyring::{KeyRecord, KeyRing, RingDocument},
+    keyring::{KeyRecord, KeyRing, RingDocument, RingKey},
     oauth::jwt::Alg,
 };
 
@@ -35,13 +35,12 @@ pub struct Args {
 }
 
 #[derive(Debug, ClapArgs)]
-#[group(multiple = false)]
 struct Place {
-    /// The file that holds the key ring
-    #[arg(long, global = true, env = "SIGNING_KEYS_FILE")]
+    /// The file that holds the key ring [default: $SIGNING_KEYS_FILE]
+    #[arg(long, global = true, conflicts_with = "secret_id")]
     file: Option<PathBuf>,
-    /// The Secrets Manager secret that holds the key ring: name or ARN
-    #[arg(long, global = true, env = "SIGNING_KEYS_SECRET_ID")]
+    /// The Secrets Manager secret that holds the key ring: name or ARN [default: $SIGNING_KEYS_SECRET_ID]
+    #[arg(long, global = true)]
     secret_id: Option<String>,
 }
 
@@ -53,11 +52,21 @@ enum Command {
         /// RS256, PS256, ES256, ES384, EdDSA or HS256
         #[arg(long, default_value = "RS256", value_parser = parse_alg)]
         alg: Alg,
-        /// Seconds until it signs [default: 0 for the first key of its algorithm, else 86400, so that verifiers know it by then]
+        /// Seconds until it signs [default: 86400, so that verifiers know it by then; 0 if it takes no other key's place]
         #[arg(long)]
         activate_in: Option<u64>,
     },
-    /// List the keys of the ring
+    /// Let a key sign no more; it stays published until its last token has expired
+    #[command(after_help = "Example:\n  mintlet key retire --secret-id mintlet-signing-keys --kid KID")]
+    Retire {
+        /// The key
+        #[arg(long)]
+        kid: String,
+        /// Seconds until it signs no more
+        #[arg(long = "in", default_value_t = 0)]
+        seconds: u64,
+    },
+    /// List the keys of the ring: which sign, come next, or are retired
     #[command(after_help = "Example:\n  mintlet key list --file .mintlet/signing-keys.json")]
     List,
     /// Print the public keys as the service publishes them (RFC 7517)
@@ -78,9 +87,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Generate { alg, activate_in } => {
             let mut ring = read_or_empty(&source).await?;
-            let first = !ring.keys.iter().any(|key| key.alg == alg);
+            let lead = if takes_a_place(&ring, alg, now)? { LEAD } else { 0 };
             let mut key = KeyRecord::generate(alg, now).map_err(Failure::new)?;
-            key.activate_at = now.saturating_add(activate_in.unwrap_or(if first { 0 } else { LEAD }));
+            key.activate_at = now.saturating_add(activate_in.unwrap_or(lead));
             ring.keys.push(key.clone());
             write(&source, &ring).await?;
             if args.json {
@@ -89,14 +98,38 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 say!("made {} key {}, which signs in {} s", key.alg.as_str(), key.kid, key.activate_at - now);
             }
         }
+        Command::Retire { kid, seconds } => {
+            let mut ring = read_or_empty(&source).await?;
+            let key = ring.keys.iter_mut().find(|key| key.kid == kid);
+            let key = key.ok_or_else(|| Failure::new(format!("there is no key {kid} in the ring")))?;
+            let retire_at = now.saturating_add(seconds);
+            key.retire_at = Some(retire_at);
+            write(&source, &ring).await?;
+            if args.json {
+                say!("{}", json!({"kid": kid, "retire_at": retire_at}));
+            } else {
+                say!("{kid} signs no more in {seconds} s");
+            }
+        }
         Command::List => list(&parse(&source).await?, now, args.json),
         Command::Jwks => say!("{}", json!(parse(&source).await?.jwks(now))),
     }
     Ok(())
 }
 
+// Whether a key of that algorithm would sign in place of one that verifiers know.
+fn takes_a_place(ring: &RingDocument, alg: Alg, now: u64) -> Result<bool, Failure> {
+    let ring = KeyRing::try_from(ring).map_err(Failure::new)?;
+    let by_default = ring.signer(None, now).map(crate::keyring::SigningKey::alg);
+    let preference = |alg| Alg::ALL.iter().position(|other| *other == alg);
+    let preferred = by_default.is_some_and(|default| preference(alg) < preference(default));
+    Ok(preferred || ring.keys().iter().any(|held| held.key.alg() == alg))
+}
+
 fn list(ring: &KeyRing, now: u64, in_json: bool) {
-    let state = |key: &crate::keyring::RingKey| match () {
+    let signs = |held: &RingKey| ring.signer(Some(held.key.alg()), now).is_some_and(|key| key.kid() == held.key.kid());
+    let state = |key: &RingKey| match () {
+        () if signs(key) => "signs",
         () if key.is_active(now) => "active",
         () if key.activate_at > now => "next",
         () if key.is_published(now) => "retired",
@@ -119,13 +152,18 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
 
 impl Place {
     async fn source(self) -> Result<Source, Failure> {
-        match (self.file, self.secret_id) {
-            (Some(path), _) => Ok(Source::File(path)),
+        let (file, secret_id) = match (self.file, self.secret_id) {
+            // Only where no flag says which: a variable never stands beside the other flag.
+            (None, None) => (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID")),
+            flags => flags,
+        };
+        match (file, secret_id) {
+            (Some(path), None) => Ok(Source::File(path)),
             (None, Some(id)) => {
                 let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
                 Ok(Source::Secret { sdk: Sdk::new(&config), id })
             }
-            (None, None) => Err(Failure::new("say where the key ring is: --file PATH or --secret-id ID")),
+            _ => Err(Failure::new("say where the key ring is: --file PATH or --secret-id ID, and not both")),
         }
     }
 }

@@ -49,9 +49,10 @@ pub enum SecretValue {
 
 /// The most secrets that a client may have: each costs time at every request.
 pub const MAX_SECRETS: usize = 5;
-/// The most imported hashes of a slow scheme that a client may have.
+/// The most secrets under a slow hash that a client may have.
 pub const MAX_SLOW_HASHES: usize = 2;
 const MAX_SECRET_BYTES: usize = 4096;
+const MAX_CLAIM_DEPTH: usize = 24;
 // DynamoDB takes 400 KB, but a client is read with every token, and its claims go into each.
 const MAX_CLIENT_BYTES: usize = 64 * 1024;
 
@@ -93,6 +94,9 @@ pub fn read_entry(entry: Value) -> Result<Registration, Vec<String>> {
     let Value::Object(mut entry) = entry else { return Err(vec!["not an object".to_owned()]) };
     let mut faults = Vec::new();
     let secrets = take_secrets(&mut entry, &mut faults);
+    if entry.get("version").is_some_and(|version| *version != CLIENT_VERSION) {
+        faults.push(format!("version: not {CLIENT_VERSION}"));
+    }
     // What Mintlet keeps by itself may stand in the file, as `client show` prints it, and says nothing.
     for (name, value) in [("version", json!(CLIENT_VERSION)), ("created_at", json!(0)), ("updated_at", json!(0))] {
         entry.insert(name.to_owned(), value);
@@ -156,8 +160,24 @@ fn check(client: &Client, faults: &mut Vec<String>) {
     for name in client.claims.keys().filter(|name| REGISTERED_CLAIMS.contains(&name.as_str())) {
         fault(&format!("claims.{name}"), "only the server sets this claim");
     }
+    if !client.claims.values().all(|value| is_storable(value, MAX_CLAIM_DEPTH)) || client.claims.contains_key("") {
+        fault("claims", "nested too deep, an empty name, or a number out of DynamoDB's range");
+    }
     if let Some(jwks) = &client.jwks {
         check_jwks(jwks, &mut fault);
+    }
+}
+
+// DynamoDB nests 32 deep, has numbers of up to 1e126, and none but zero below 1e-130.
+fn is_storable(value: &Value, depth: usize) -> bool {
+    let Some(below) = depth.checked_sub(1) else { return false };
+    match value {
+        Value::Number(number) => {
+            number.as_f64().is_none_or(|number| number == 0.0 || (1e-129..1e125).contains(&number.abs()))
+        }
+        Value::Array(items) => items.iter().all(|item| is_storable(item, below)),
+        Value::Object(members) => members.iter().all(|(name, value)| !name.is_empty() && is_storable(value, below)),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -197,12 +217,6 @@ fn take_secrets(entry: &mut Map<String, Value>, faults: &mut Vec<String>) -> Opt
             Vec::new()
         }
     };
-    let slow = inputs.iter().filter(|input| matches!(&input.value, SecretValue::Hash(hash) if hash.is_slow())).count();
-    if slow > MAX_SLOW_HASHES {
-        faults.push(format!(
-            "client_secrets: more than {MAX_SLOW_HASHES} with a slow hash; each costs time at a wrong secret"
-        ));
-    }
     if inputs.len() > MAX_SECRETS {
         faults.push(format!("client_secrets: more than {MAX_SECRETS}"));
     }
@@ -312,6 +326,36 @@ mod tests {
                 r#"clients[5] ("good"): client_id stands twice in the file"#,
             ]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_stored_or_is_too_much_is_refused() {
+        let fault = |members: Value| {
+            let mut entry = json!({"client_id": "a"});
+            entry.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            read_entry(entry).unwrap_err()
+        };
+        let secrets =
+            |count| json!({"client_secrets": (0..count).map(|n| json!({"secret": n.to_string()})).collect::<Value>()});
+        assert!(read_entry(json!({"client_id": "a", "claims": {"x": 1e99, "y": 0, "z": [[["deep"]]]}})).is_ok());
+        let nested = serde_json::from_str::<Value>(&format!("{}1{}", "[".repeat(30), "]".repeat(30))).unwrap();
+        for claims in
+            [json!({"x": 1e300}), json!({"x": 1e-200}), json!({"": 1}), json!({"x": {"": 1}}), json!({"x": nested})]
+        {
+            let found = fault(json!({"claims": claims}));
+            assert_eq!(found, ["claims: nested too deep, an empty name, or a number out of DynamoDB's range"]);
+        }
+        assert_eq!(fault(json!({"description": "x".repeat(65 * 1024)})), [".: over 64 KiB in all"]);
+        assert_eq!(fault(secrets(6)), ["client_secrets: more than 5"]);
+        assert_eq!(
+            fault(json!({"client_secrets": [{"id": "a"}, {"id": "a"}]})),
+            ["client_secrets: an id stands twice"]
+        );
+        assert_eq!(
+            fault(json!({"client_secret": "a", "client_secrets": []})),
+            ["client_secret and client_secrets: one or the other"]
+        );
+        assert_eq!(fault(json!({"version": 2})), ["version: not 1"]);
     }
 
     #[test]

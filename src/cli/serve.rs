@@ -12,7 +12,7 @@ use super::{
     clients_table::{ClientsTable, new_client},
     http, key,
     local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
-    read, registration,
+    read, registration, variable,
 };
 use crate::{
     config::{CLIENTS_TABLE, Config, STATE_TABLE, SigningKeys},
@@ -110,7 +110,12 @@ fn announce(address: &str, config: &Config, engine: &Engine, clients: usize, dem
         say!("keys      {} (SIGNING_KEYS_FILE)", path.display());
     }
     say!("clients   {clients}");
-    let Some(secret) = demo else { return };
+    let Some(secret) = demo else {
+        say!(
+            "\nSecrets are shown when they are made; `mintlet client rotate-secret --local --client-id ID` makes a new one."
+        );
+        return;
+    };
     let secret = secret.expose();
     say!("\nA demo client was made. Its secret is shown this once: {secret}\nGet a token from each endpoint:\n");
     for dialect in DIALECTS.iter().filter(|dialect| config.settings.dialects.contains(&dialect.name)) {
@@ -156,10 +161,9 @@ async fn signing_keys(data_dir: Option<&DataDir>, clients: &[Client]) -> Result<
 
 // The function's own configuration, as its environment would give it.
 fn config(base: &str, keys: SigningKeys, dynamodb: &str) -> Result<Config, Failure> {
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
-    let honoured = HONOURED.into_iter().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let honoured = HONOURED.into_iter().filter_map(|name| Some((name.to_owned(), variable(name)?)));
     let mut vars = vec![("ISSUER".to_owned(), base.to_owned())];
-    vars.extend(honoured.filter(|(_, value)| !value.is_empty()));
+    vars.extend(honoured);
     let ours = [
         ("SIGNING_KEYS_FILE", KEYS_FILE),
         ("AWS_REGION", local::REGION),

@@ -21,7 +21,7 @@ pub struct Args {
 enum Command {
     /// Decode a token, read from standard input, and verify it against published keys
     ///
-    /// Ends with 0 only if the signature is good and the token has not expired. Without --jwks nothing is verified.
+    /// With --jwks it ends with 0 only if the signature is good and the token has not expired; without, nothing is verified.
     #[command(after_help = "Example:\n  curl -s localhost:9000/oauth2/jwks > jwks.json\n  \
         echo \"$TOKEN\" | mintlet token inspect --jwks jwks.json")]
     Inspect {
@@ -46,22 +46,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let header = part(token, 0).ok_or_else(|| Failure::new("not a JWT: its header cannot be read"))?;
     let claims = part(token, 1).ok_or_else(|| Failure::new("not a JWT: its claims cannot be read"))?;
     let verdict = match jwks {
-        None => Err("not verified: no --jwks".to_owned()),
+        None => None,
         Some(path) => {
             let keys = serde_json::from_str(&read(&path)?)
                 .map_err(|error| Failure::new(format!("{}: not a JWK set: {error}", path.display())))?;
-            verify(token, &keys).and_then(|()| check_time(&claims, moment::now()))
+            Some(verify(token, &keys).and_then(|()| check_time(&claims, moment::now())))
         }
     };
+    let valid = verdict.as_ref().map(Result::is_ok);
+    let reason = verdict.as_ref().and_then(|verdict| verdict.as_ref().err());
     if in_json {
-        say!(
-            "{}",
-            json!({"header": header, "claims": claims, "valid": verdict.is_ok(), "reason": verdict.as_ref().err()})
-        );
+        say!("{}", json!({"header": header, "claims": claims, "valid": valid, "reason": reason}));
     } else {
-        say!("{header:#}\n{claims:#}\n{}", verdict.as_ref().map_or_else(String::as_str, |()| "valid"));
+        let verdict = if valid.is_some() { "valid" } else { "not verified: no --jwks" };
+        say!("{header:#}\n{claims:#}\n{}", reason.map_or(verdict, String::as_str));
     }
-    Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if valid == Some(false) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn part(token: &str, index: usize) -> Option<Value> {

@@ -50,8 +50,11 @@ where
 {
     match error {
         SdkError::ServiceError(context) => match (context.err().code(), context.err().message()) {
-            (Some(code), Some(message)) => format!("{code}: {message}"),
-            (Some(code), None) => code.to_owned(),
+            // What is wrong with a signature is told by repeating what was signed, a session token included.
+            (Some(code), Some(message)) if !code.contains("Signature") && !code.contains("Token") => {
+                format!("{code}: {}", message.chars().take(300).collect::<String>())
+            }
+            (Some(code), _) => code.to_owned(),
             (None, _) => unreadable(context.raw()),
         },
         SdkError::ResponseError(context) => unreadable(context.raw()),

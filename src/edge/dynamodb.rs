@@ -27,13 +27,20 @@ pub const STATE_TTL: &str = "expires_at";
 pub struct DynamoDb {
     sdk: Sdk,
     clients_table: String,
+    consistent: bool,
 }
 
 impl DynamoDb {
     /// A store over the clients table.
     #[must_use]
     pub fn new(sdk: Sdk, clients_table: impl Into<String>) -> Self {
-        Self { sdk, clients_table: clients_table.into() }
+        Self { sdk, clients_table: clients_table.into(), consistent: false }
+    }
+
+    /// The same, reading what was written last and not what may be a moment old: for who reads in order to change.
+    #[must_use]
+    pub fn consistent(self) -> Self {
+        Self { consistent: true, ..self }
     }
 
     /// Reads one client.
@@ -46,6 +53,7 @@ impl DynamoDb {
             .get_item()
             .table_name(&self.clients_table)
             .key(CLIENTS_KEY, AttributeValue::S(id.as_str().to_owned()))
+            .consistent_read(self.consistent)
             .send()
             .await
             .map_err(|error| StoreFault::Unavailable(aws::fault(&error)))?;

@@ -1,14 +1,9 @@
 //! What the Lambda function and the local server call: one request in, one answer out, one line logged.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
-
-use futures_util::FutureExt as _;
 
 use super::{
     aws,
@@ -65,7 +60,7 @@ impl Handler {
                 Err(_) => Ok(()),
             }
         };
-        let (ring, client) = tokio::join!(self.keys.ring(now), read_a_client);
+        let (ring, client) = tokio::join!(self.keys.ring(None, now), read_a_client);
         if let Err(KeysUnavailable(detail)) = ring {
             tracing::error!(detail, "the key ring could not be read at the start");
         }
@@ -79,19 +74,17 @@ impl Handler {
         let stopwatch = Stopwatch::start();
         let cold_start = self.cold.swap(false, Ordering::Relaxed);
         let Answer { response, record } = match moment::draw() {
-            Ok(moment) => AssertUnwindSafe(self.service.respond(call, &moment))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| apologise(Reason::Panicked)),
-            Err(_) => apologise(Reason::NoRandomness),
+            Ok(moment) => self.service.respond(call, &moment).await,
+            Err(_) => apologise(),
         };
         telemetry::log_request(&record, response.status(), request_id, cold_start, stopwatch.elapsed());
         response
     }
 }
 
-// Without knowing what the request was: in the shape of plain OAuth 2.0.
-fn apologise(reason: Reason) -> Answer {
+// Without randomness there is no token id, and nothing else is worth trying.
+fn apologise() -> Answer {
+    let reason = Reason::NoRandomness;
     let record = Record { route: "unknown", reason: Some(reason), ..Record::default() };
     Answer { response: Dialect::oauth2().refused(reason, None), record }
 }

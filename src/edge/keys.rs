@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::aws;
 use crate::{
     keyring::KeyRing,
+    oauth::jwt::Alg,
     service::{Keys, KeysUnavailable},
 };
 
@@ -75,12 +76,14 @@ impl HeldKeys {
     }
 
     // The ring held, if it is not older than its lifetime times `factor`.
-    fn fresh(&self, now: u64, factor: u64) -> Option<Arc<KeyRing>> {
+    fn fresh(&self, wanted: Option<Alg>, now: u64, factor: u64) -> Option<Arc<KeyRing>> {
         let held = self.0.held.load();
         let held = held.as_ref()?;
-        // A ring that signs nothing yet, as after a first deployment, is soon looked at again.
-        let ttl = if held.ring.signer(None, now).is_some() { self.0.ttl } else { self.0.ttl.min(RETRY_WITHOUT) };
-        (now.saturating_sub(held.read_at) < ttl.saturating_mul(factor)).then(|| Arc::clone(&held.ring))
+        // A ring that cannot sign what is wanted, as after a first deployment, is soon looked at again.
+        let ttl = if held.ring.signer(wanted, now).is_some() { self.0.ttl } else { self.0.ttl.min(RETRY_WITHOUT) };
+        // One from the future means that the clock was set back.
+        let age = now.checked_sub(held.read_at)?;
+        (age < ttl.saturating_mul(factor)).then(|| Arc::clone(&held.ring))
     }
 
     fn held(&self, now: u64) -> Option<Arc<KeyRing>> {
@@ -105,9 +108,9 @@ impl HeldKeys {
     }
 
     // Reads the ring again, unless another request just has. One that is held stays in use if that fails.
-    async fn refresh(&self, now: u64) {
+    async fn refresh(&self, wanted: Option<Alg>, now: u64) {
         let _reading = self.0.reading.lock().await;
-        if self.fresh(now, 1).is_some() {
+        if self.fresh(wanted, now, 1).is_some() {
             return;
         }
         if let Err(KeysUnavailable(detail)) = self.read(now).await {
@@ -117,27 +120,27 @@ impl HeldKeys {
 }
 
 impl Keys for HeldKeys {
-    async fn ring(&self, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
-        if let Some(ring) = self.fresh(now, 1) {
+    async fn ring(&self, wanted: Option<Alg>, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
+        if let Some(ring) = self.fresh(wanted, now, 1) {
             return Ok(ring);
         }
         if let Some(ring) = self.held(now) {
-            let signs = ring.signer(None, now).is_some();
+            let signs = ring.signer(wanted, now).is_some();
             if !self.may_try(now, if signs { RETRY_WHILE_HELD } else { RETRY_WITHOUT }) {
                 return Ok(ring);
             }
             // Lambda freezes an instance between requests, and with it what runs in the background: one that is seldom
             // asked would never get to the end of it. So a ring of twice its age is worth waiting for.
-            if signs && self.fresh(now, 2).is_some() {
+            if signs && self.fresh(wanted, now, 2).is_some() {
                 let keys = self.clone();
-                tokio::spawn(async move { keys.refresh(now).await });
+                tokio::spawn(async move { keys.refresh(wanted, now).await });
                 return Ok(ring);
             }
-            self.refresh(now).await;
+            self.refresh(wanted, now).await;
             return Ok(self.held(now).unwrap_or(ring));
         }
         let _reading = self.0.reading.lock().await;
-        if let Some(ring) = self.fresh(now, 1) {
+        if let Some(ring) = self.fresh(wanted, now, 1) {
             return Ok(ring);
         }
         if !self.may_try(now, RETRY_WITHOUT) {

@@ -47,7 +47,7 @@ pub fn start(level: LevelFilter, format: Format) {
     drop(started);
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "a defect: the request is answered with 500");
+        tracing::error!(place, "a defect was met");
     }));
 }
 

@@ -11,9 +11,6 @@ pub enum GrantType {
 }
 
 impl GrantType {
-    /// Every grant type.
-    pub const ALL: [Self; 1] = [Self::ClientCredentials];
-
     /// Its registered name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -17,7 +17,7 @@ fn put(path: &Path, alg: Alg) {
 }
 
 async fn alg(keys: &HeldKeys, now: u64) -> Result<Alg, KeysUnavailable> {
-    keys.ring(now).await.map(|ring| ring.signer(None, now).unwrap().alg())
+    keys.ring(None, now).await.map(|ring| ring.signer(None, now).unwrap().alg())
 }
 
 #[tokio::test]
@@ -84,4 +84,26 @@ async fn a_key_file_that_others_can_read_is_refused() {
         let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
         assert_eq!(alg(&keys, NOW).await.is_ok(), good, "{mode:o}");
     }
+}
+
+#[tokio::test]
+async fn a_ring_that_lacks_the_wanted_algorithm_is_soon_read_again() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    put(file.path(), Alg::RS256);
+    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
+    let has = async |now| keys.ring(Some(Alg::ES256), now).await.unwrap().signer(Some(Alg::ES256), now).is_some();
+    assert!(!has(NOW).await);
+    put(file.path(), Alg::ES256);
+    assert!(!has(NOW + 1).await);
+    assert!(has(NOW + 2).await);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_ends_what_is_held() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    put(file.path(), Alg::ES256);
+    let keys = HeldKeys::new(Source::File(file.path().to_owned()), TTL);
+    assert_eq!(alg(&keys, NOW).await, Ok(Alg::ES256));
+    put(file.path(), Alg::EdDSA);
+    assert_eq!(alg(&keys, NOW - 60).await, Ok(Alg::EdDSA));
 }

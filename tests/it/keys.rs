@@ -25,7 +25,7 @@ async fn keys_are_made_listed_and_published_from_a_private_file() {
         let key = listed["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *kid).unwrap();
         (key["state"].clone(), key["activate_at"].as_u64().unwrap() - key["created_at"].as_u64().unwrap())
     };
-    assert!(kids.iter().all(|kid| state(kid) == (json!("active"), 0)), "{listed}");
+    assert!(kids.iter().all(|kid| state(kid) == (json!("signs"), 0)), "{listed}");
     assert_eq!(state(&next["kid"]), (json!("next"), 24 * 60 * 60));
     assert_eq!(key(&["list"]).await.lines().count(), 7);
 
@@ -43,7 +43,49 @@ async fn keys_are_made_listed_and_published_from_a_private_file() {
 #[tokio::test]
 async fn a_key_command_that_does_not_know_where_the_ring_is_says_how_to_tell_it() {
     let failure = failed(&run(&["key", "list"]).await);
-    assert_eq!(failure, "mintlet: say where the key ring is: --file PATH or --secret-id ID\n");
+    assert_eq!(failure, "mintlet: say where the key ring is: --file PATH or --secret-id ID, and not both\n");
+}
+
+#[tokio::test]
+async fn a_flag_goes_before_the_variable_of_the_other_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (named, other) = (dir.path().join("named.json"), dir.path().join("other.json"));
+    let generate = ["key", "generate", "--alg", "ES256", "--file", text(&named)];
+    let command = |args: &[&str], file: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mintlet"));
+        command.args(args).env("SIGNING_KEYS_FILE", file).env("SIGNING_KEYS_SECRET_ID", "a-secret").output().unwrap()
+    };
+    assert!(command(&generate, &other).status.success());
+    assert!(named.exists() && !other.exists());
+    assert!(!command(&["key", "list"], &named).status.success(), "two variables and no flag");
+    assert!(!run(&[&generate[..], &["--secret-id", "x"]].concat()).await.status.success(), "two flags");
+}
+
+#[tokio::test]
+async fn a_key_that_takes_anothers_place_is_published_a_day_before_and_a_retired_one_signs_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    let json = async |args: &[&str]| {
+        let args = [&["key", "--file", text(&file), "--json"], args].concat();
+        serde_json::from_str::<Value>(&said(&run(&args).await)).unwrap()
+    };
+    let first = json(&["generate", "--alg", "ES256"]).await;
+    // RS256 signs for every client that names no algorithm, so it would take over from ES256.
+    let preferred = json(&["generate", "--alg", "RS256"]).await;
+    json(&["generate", "--alg", "EdDSA"]).await;
+    let states = async || {
+        let listed = json(&["list"]).await;
+        let keys = listed["keys"].as_array().unwrap().clone();
+        keys.iter().map(|key| (key["alg"].clone(), key["state"].clone())).collect::<Vec<_>>()
+    };
+    let pair = |alg: &str, state: &str| (json!(alg), json!(state));
+    let mut found = states().await;
+    assert_eq!(found.remove(0), pair("RS256", "next"));
+    assert!(found.contains(&pair("ES256", "signs")) && found.contains(&pair("EdDSA", "signs")), "{found:?}");
+    json(&["retire", "--kid", first["kid"].as_str().unwrap()]).await;
+    assert!(states().await.contains(&pair("ES256", "retired")));
+    assert!(failed(&run(&["key", "retire", "--file", text(&file), "--kid", "x"]).await).contains("there is no key x"));
+    assert_ne!(first["kid"], preferred["kid"]);
 }
 
 #[tokio::test]
@@ -78,7 +120,8 @@ async fn inspect_ends_well_only_for_a_token_that_is_verified_and_good_now() {
     ] {
         assert_eq!(verdict(&inspect, &token).await["valid"], false, "{title}");
     }
-    assert_eq!(verdict(&["token", "inspect", "--json"], token).await["reason"], "not verified: no --jwks");
+    let unverified = run_with(&["token", "inspect", "--json"], token).await;
+    assert_eq!(serde_json::from_str::<Value>(&said(&unverified)).unwrap()["valid"], Value::Null);
     std::fs::write(&jwks, r#"{"keys":[]}"#).unwrap();
     assert_eq!(verdict(&inspect, token).await["reason"], "invalid: the key that the header names is not published");
     for nothing in ["", "x", "a.b.c"] {

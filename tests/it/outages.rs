@@ -58,7 +58,7 @@ async fn keys_from(status: u16, body: String) -> Result<(), String> {
     let config = config(&format!("http://{}", backend(status, body).await));
     let SigningKeys::Secret(id) = &config.signing_keys else { panic!("a secret is configured") };
     let source = Source::Secret { sdk: aws::secrets_manager(&config.aws), id: id.clone() };
-    HeldKeys::new(source, 300).ring(NOW).await.map(|_| ()).map_err(|KeysUnavailable(detail)| detail)
+    HeldKeys::new(source, 300).ring(None, NOW).await.map(|_| ()).map_err(|KeysUnavailable(detail)| detail)
 }
 
 #[tokio::test]
