@@ -86,3 +86,19 @@ fn visit(path: &Path, look: &mut impl FnMut(&Path, &str)) {
         look(path, &fs::read_to_string(path).unwrap());
     }
 }
+
+#[test]
+fn the_readme_and_the_configuration_name_the_same_variables() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let variables = |text: &str, row: &str| {
+        let rows = text.lines().filter_map(|line| line.trim_start_matches("//! ").strip_prefix(row));
+        let cells = rows.flat_map(|line| line.split(" | ").next().unwrap_or_default().split(", "));
+        cells.map(|cell| cell.trim_matches(['`', ' ']).to_owned()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let configure = readme.split("## Configure it").nth(1).unwrap().split("## Operate it").next().unwrap();
+    let config = fs::read_to_string(root.join("src/config.rs")).unwrap();
+    let documented = variables(configure, "| `");
+    assert!(documented.len() > 10, "{documented:?}");
+    assert_eq!(documented, variables(&config, "| `"));
+}
