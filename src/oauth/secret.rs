@@ -3,13 +3,17 @@
 //! A secret made here has 256 random bits, so a fast salted hash of it is as strong as a slow one and costs a microsecond.
 //! Hashes made elsewhere are verified as they are, their cost bounded when they are read.
 
-use std::{fmt, num::NonZeroU32, sync::OnceLock};
+mod scheme;
 
-use argon2::{Argon2, password_hash::phc::PasswordHash};
-use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, hmac, pbkdf2};
+use std::{fmt, sync::OnceLock};
+
+use argon2::Argon2;
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use self::scheme::{Scheme, equal, hmac_sha256};
 
 /// A secret in clear: `Debug` is blank, there is no `Display`, no comparison and no serialization, and memory is wiped on drop.
 pub struct Secret(Zeroizing<String>);
@@ -67,33 +71,11 @@ pub enum HashFault {
     TooWeak,
 }
 
-#[derive(Clone)]
-enum Scheme {
-    HmacSha256 { salt: Vec<u8>, mac: Vec<u8> },
-    Argon2id { argon2: Box<Argon2<'static>>, salt: Vec<u8>, hash: Vec<u8> },
-    Bcrypt,
-    Pbkdf2 { algorithm: pbkdf2::Algorithm, iterations: NonZeroU32, salt: Vec<u8>, hash: Vec<u8> },
-    Scrypt { params: scrypt::Params, salt: Vec<u8>, hash: Vec<u8> },
-    Digest { algorithm: &'static digest::Algorithm, digest: Vec<u8> },
-}
-
-const MAX_ARGON2_MEMORY_KIB: u32 = 128 * 1024;
-const MAX_ARGON2_WORK_KIB: u32 = 256 * 1024;
-const MAX_ARGON2_LANES: u32 = 8;
-const MAX_BCRYPT_COST: u32 = 14;
-const MAX_BCRYPT_INPUT: usize = 72;
-const MIN_PBKDF2_ITERATIONS: u32 = 1_000;
-const MAX_PBKDF2_ITERATIONS: u32 = 1_500_000;
-const MAX_SCRYPT_MEMORY: u64 = 128 * 1024 * 1024;
-const MAX_SCRYPT_LANES: u32 = 4;
-// What a truncated hash must keep so that finding another secret for it stays out of reach.
-const MIN_HASH_BYTES: usize = 16;
-
 impl SecretHash {
     /// Hashes a secret of at least 128 random bits: HMAC-SHA-256 keyed with `salt`.
     #[must_use]
     pub fn of_random_secret(secret: &Secret, salt: [u8; 16]) -> Self {
-        let mac = hmac_sha256(&salt, secret);
+        let mac = hmac_sha256(&salt, secret.expose().as_bytes());
         Self {
             text: format!("$hmac-sha256${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(mac)),
             scheme: Scheme::HmacSha256 { salt: salt.to_vec(), mac: mac.as_ref().to_vec() },
@@ -118,37 +100,17 @@ impl SecretHash {
     #[must_use]
     pub fn verify(&self, secret: &Secret) -> bool {
         if !self.is_slow() {
-            return self.matches(secret);
+            return self.scheme.matches(&self.text, secret.expose().as_bytes());
         }
-        let tag = hmac_sha256(self.text.as_bytes(), secret);
+        let tag = hmac_sha256(self.text.as_bytes(), secret.expose().as_bytes());
         if self.matched.get().is_some_and(|matched| equal(matched.as_ref(), tag.as_ref())) {
             return true;
         }
-        let matches = self.matches(secret);
+        let matches = self.scheme.matches(&self.text, secret.expose().as_bytes());
         if matches {
             self.matched.get_or_init(|| tag);
         }
         matches
-    }
-
-    fn matches(&self, secret: &Secret) -> bool {
-        let input = secret.expose().as_bytes();
-        match &self.scheme {
-            Scheme::HmacSha256 { salt, mac } => equal(hmac_sha256(salt, secret).as_ref(), mac),
-            Scheme::Argon2id { argon2, salt, hash } => {
-                let mut derived = vec![0; hash.len()];
-                argon2.hash_password_into(input, salt, &mut derived).is_ok() && equal(&derived, hash)
-            }
-            Scheme::Bcrypt => input.len() <= MAX_BCRYPT_INPUT && bcrypt::verify(input, &self.text).unwrap_or(false),
-            Scheme::Pbkdf2 { algorithm, iterations, salt, hash } => {
-                pbkdf2::verify(*algorithm, *iterations, salt, input, hash).is_ok()
-            }
-            Scheme::Scrypt { params, salt, hash } => {
-                let mut derived = vec![0; hash.len()];
-                scrypt::scrypt(input, salt, params, &mut derived).is_ok() && equal(&derived, hash)
-            }
-            Scheme::Digest { algorithm, digest } => equal(digest::digest(algorithm, input).as_ref(), digest),
-        }
     }
 
     /// Whether verifying takes milliseconds or more, so that trying it needlessly is worth avoiding.
@@ -176,24 +138,14 @@ impl SecretHash {
 
 /// Spends what one verification of the default scheme costs, for a client that does not exist.
 pub fn verify_nothing(secret: &Secret) {
-    std::hint::black_box(equal(hmac_sha256(&[0; 16], secret).as_ref(), &[0; 32]));
+    std::hint::black_box(equal(hmac_sha256(&[0; 16], secret.expose().as_bytes()).as_ref(), &[0; 32]));
 }
 
 impl TryFrom<String> for SecretHash {
     type Error = HashFault;
 
     fn try_from(text: String) -> Result<Self, HashFault> {
-        let scheme = if text.starts_with("$2") {
-            bcrypt_scheme(&text)?
-        } else if let Some(hex) = text.strip_prefix("$sha256$") {
-            digest_scheme(&digest::SHA256, hex)?
-        } else if let Some(hex) = text.strip_prefix("$sha3-256$") {
-            digest_scheme(&digest::SHA3_256, hex)?
-        } else if text.starts_with('$') {
-            phc_scheme(&text)?
-        } else {
-            digest_scheme(&digest::SHA256, &text)?
-        };
+        let scheme = Scheme::parse(&text)?;
         Ok(Self { text, scheme, matched: OnceLock::new() })
     }
 }
@@ -218,105 +170,6 @@ impl fmt::Display for HashFault {
             Self::TooWeak => "its parameters are too weak",
         })
     }
-}
-
-fn hmac_sha256(salt: &[u8], secret: &Secret) -> hmac::Tag {
-    hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), secret.expose().as_bytes())
-}
-
-fn equal(left: &[u8], right: &[u8]) -> bool {
-    verify_slices_are_equal(left, right).is_ok()
-}
-
-fn bcrypt_scheme(text: &str) -> Result<Scheme, HashFault> {
-    if !["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
-        return Err(HashFault::Malformed);
-    }
-    let parts: bcrypt::HashParts = text.parse().map_err(|_| HashFault::Malformed)?;
-    if parts.get_cost() > MAX_BCRYPT_COST {
-        return Err(HashFault::TooCostly);
-    }
-    Ok(Scheme::Bcrypt)
-}
-
-fn digest_scheme(algorithm: &'static digest::Algorithm, hex: &str) -> Result<Scheme, HashFault> {
-    let mut digest = Vec::with_capacity(32);
-    for pair in hex.as_bytes().chunks(2) {
-        let pair = std::str::from_utf8(pair).map_err(|_| HashFault::Malformed)?;
-        if !pair.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(HashFault::Malformed);
-        }
-        digest.push(u8::from_str_radix(pair, 16).map_err(|_| HashFault::Malformed)?);
-    }
-    if hex.len() != 64 {
-        return Err(HashFault::Malformed);
-    }
-    Ok(Scheme::Digest { algorithm, digest })
-}
-
-fn phc_scheme(text: &str) -> Result<Scheme, HashFault> {
-    let phc = PasswordHash::new(text).map_err(|_| HashFault::Malformed)?;
-    let salt = phc.salt.ok_or(HashFault::Malformed)?.to_vec();
-    let hash = phc.hash.ok_or(HashFault::Malformed)?.as_bytes().to_vec();
-    if hash.len() < MIN_HASH_BYTES {
-        return Err(HashFault::TooWeak);
-    }
-    match phc.algorithm.as_str() {
-        "hmac-sha256" if hash.len() == 32 => Ok(Scheme::HmacSha256 { salt, mac: hash }),
-        "argon2id" => argon2_scheme(&phc, salt, hash),
-        "pbkdf2-sha256" => pbkdf2_scheme(&phc, pbkdf2::PBKDF2_HMAC_SHA256, salt, hash),
-        "pbkdf2-sha512" => pbkdf2_scheme(&phc, pbkdf2::PBKDF2_HMAC_SHA512, salt, hash),
-        "scrypt" => scrypt_scheme(&phc, salt, hash),
-        _ => Err(HashFault::Malformed),
-    }
-}
-
-fn argon2_scheme(phc: &PasswordHash, salt: Vec<u8>, hash: Vec<u8>) -> Result<Scheme, HashFault> {
-    let params = argon2::Params::try_from(phc).map_err(|_| HashFault::Malformed)?;
-    let version = match phc.version {
-        None | Some(0x13) => argon2::Version::V0x13,
-        Some(0x10) => argon2::Version::V0x10,
-        Some(_) => return Err(HashFault::Malformed),
-    };
-    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
-    if memory > MAX_ARGON2_MEMORY_KIB || lanes > MAX_ARGON2_LANES || memory.saturating_mul(passes) > MAX_ARGON2_WORK_KIB
-    {
-        return Err(HashFault::TooCostly);
-    }
-    let argon2 = Box::new(Argon2::new(argon2::Algorithm::Argon2id, version, params));
-    Ok(Scheme::Argon2id { argon2, salt, hash })
-}
-
-fn pbkdf2_scheme(
-    phc: &PasswordHash,
-    algorithm: pbkdf2::Algorithm,
-    salt: Vec<u8>,
-    hash: Vec<u8>,
-) -> Result<Scheme, HashFault> {
-    let length = phc.params.get_decimal("l");
-    if length.is_some_and(|length| usize::try_from(length) != Ok(hash.len())) {
-        return Err(HashFault::Malformed);
-    }
-    let iterations = phc.params.get_decimal("i").ok_or(HashFault::Malformed)?;
-    match NonZeroU32::new(iterations) {
-        Some(_) if iterations > MAX_PBKDF2_ITERATIONS => Err(HashFault::TooCostly),
-        Some(iterations) if iterations.get() >= MIN_PBKDF2_ITERATIONS => {
-            Ok(Scheme::Pbkdf2 { algorithm, iterations, salt, hash })
-        }
-        _ => Err(HashFault::TooWeak),
-    }
-}
-
-fn scrypt_scheme(phc: &PasswordHash, salt: Vec<u8>, hash: Vec<u8>) -> Result<Scheme, HashFault> {
-    let param = |name| phc.params.get_decimal(name).ok_or(HashFault::Malformed);
-    let (log_n, r, p) = (param("ln")?, param("r")?, param("p")?);
-    let memory = 1_u64.checked_shl(log_n).and_then(|n| n.checked_mul(128)).and_then(|n| n.checked_mul(u64::from(r)));
-    if p > MAX_SCRYPT_LANES || memory.is_none_or(|bytes| bytes > MAX_SCRYPT_MEMORY) {
-        return Err(HashFault::TooCostly);
-    }
-    let log_n = u8::try_from(log_n).map_err(|_| HashFault::TooCostly)?;
-    let params = scrypt::Params::new(log_n, r, p).map_err(|_| HashFault::Malformed)?;
-    Ok(Scheme::Scrypt { params, salt, hash })
 }
 
 #[cfg(test)]
