@@ -19,19 +19,18 @@ _running = []
 
 
 class Server:
-    """A process group, and how it is asked for a token."""
+    """A process and its children, in a group of their own."""
 
-    def __init__(self, argv, env=None, cwd=None, log="server", stdout=None):
+    def __init__(self, argv, env=None, log="server", keep_stderr=True):
         SCRATCH.mkdir(exist_ok=True)
         self.log = SCRATCH / f"{log}.log"
         with open(self.log, "wb") as sink:
             self.process = subprocess.Popen(
                 [str(word) for word in argv],
                 env={**os.environ, **(env or {})},
-                cwd=cwd,
                 stdin=subprocess.DEVNULL,
-                stdout=stdout or sink,
-                stderr=sink,
+                stdout=sink,
+                stderr=sink if keep_stderr else subprocess.DEVNULL,
                 start_new_session=True,
             )
         self.pid = self.process.pid
@@ -52,8 +51,6 @@ class Server:
                 continue
             if not members(self.pid):
                 break
-        if self.process.stdout:
-            self.process.stdout.close()
 
     def __enter__(self):
         return self
@@ -79,6 +76,7 @@ class Server:
             if found:
                 return found
             time.sleep(0.02)
+        self.stop()
         tail = self.log.read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{self.process.args[0]} did not start:\n{tail}")
 
