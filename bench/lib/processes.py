@@ -150,6 +150,11 @@ def cpu_ns(pid):
     return total
 
 
+def page_faults(pid):
+    """Page faults that needed no disk."""
+    return int(_stat(pid)[7])
+
+
 def memory_kb(pid):
     """Resident memory now and at its peak, in kB."""
     found = {}
@@ -173,11 +178,11 @@ def machine():
 
 
 def save(section, content):
-    """Puts one section into results.json."""
+    """Puts one section into results.json, over what the section had under the same names."""
     path = BENCH / "results.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     content = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine(), **content}
-    results[section] = content
+    results[section] = results.get(section, {}) | content
     path.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from .processes import SCRATCH, cpu_ns, memory_kb
+from .processes import SCRATCH, cpu_ns, memory_kb, page_faults
 
 EVENT = Path(__file__).resolve().parents[2] / "events" / "http-api-oauth2-post-text.json"
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:token"
@@ -84,6 +84,9 @@ class Function:
 
     def memory_kb(self):
         return memory_kb(self.pid)
+
+    def page_faults(self):
+        return page_faults(self.pid)
 
     def stop(self):
         if self.pid:
