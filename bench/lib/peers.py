@@ -92,7 +92,5 @@ PEERS = [
         "/o/token/",
         "django-oauth-toolkit 3.4, gunicorn, SQLite; secret not hashed",
     ),
-    Peer(
-        "glewlwyd-RS256", "RS256", glewlwyd.start, "/api/bench/token", "Debian's glewlwyd 2.7, OIDC plugin, SQLite", "read"
-    ),
+    Peer("glewlwyd-RS256", "RS256", glewlwyd.start, "/api/bench/token", "Debian's glewlwyd 2.7, OIDC plugin, SQLite", "read"),
 ]

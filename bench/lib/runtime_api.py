@@ -114,7 +114,7 @@ class Function:
                     self.selector.register(connection, selectors.EVENT_READ)
                 else:
                     self._read(key.fileobj)
-            if time.monotonic() > deadline or (not done() and os.waitpid(self.pid, os.WNOHANG)[0]):
+            if not done() and (time.monotonic() > deadline or os.waitpid(self.pid, os.WNOHANG)[0]):
                 raise RuntimeError(f"the function is silent:\n{self.log.read_text(errors='replace')[-2000:]}")
 
     def _read(self, connection):

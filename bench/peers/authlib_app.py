@@ -50,8 +50,14 @@ class ClientCredentials(grants.ClientCredentialsGrant):
 def sign(client, grant_type, user, scope):
     now = int(time.time())
     claims = {
-        "iss": ISSUER, "sub": client.client_id, "client_id": client.client_id, "aud": "https://api.example.com",
-        "scope": scope or "read write", "jti": uuid.uuid4().hex, "iat": now, "exp": now + 3600,
+        "iss": ISSUER,
+        "sub": client.client_id,
+        "client_id": client.client_id,
+        "aud": "https://api.example.com",
+        "scope": scope or "read write",
+        "jti": uuid.uuid4().hex,
+        "iat": now,
+        "exp": now + 3600,
     }
     return jwt.encode(HEADER, claims, KEY).decode()
 

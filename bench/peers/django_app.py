@@ -1,6 +1,6 @@
 """django-oauth-toolkit as it comes: opaque tokens, a row per token, in SQLite that does not wait for the disk.
 
-CLIENT_ID, CLIENT_SECRET, DATABASE and HASH_SECRET (1: the secret hashed with Django's PBKDF2, its default) come from the environment.
+CLIENT_ID, CLIENT_SECRET, DATABASE and HASH_SECRET (1: by Django's PBKDF2, its default) come from the environment.
 `python django_app.py` makes the database; gunicorn serves `application`.
 """
 
