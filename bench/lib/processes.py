@@ -92,24 +92,15 @@ class Server:
         self.wait_until(answers, seconds)
 
 
-def keep_awake():
-    """A loop on every core that runs only when nothing else wants to: waking a core that sleeps, in a virtual machine above
-    all, costs several times what a token does, and how often that happens would depend on what else is going on."""
-    loop = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile os.getppid() == %d: sum(range(99999))"
-    for _ in range(os.cpu_count()):
-        Server([sys.executable, "-c", loop % os.getpid()], log="awake")
-
-
 def stop_all():
     for server in list(_running):
         server.stop()
 
 
 def guard(main):
-    """Runs `main` with the cores awake; every server is stopped, also after Ctrl-C, SIGTERM or a fault."""
+    """Runs `main`; every server is stopped, also after Ctrl-C, SIGTERM or a fault."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        keep_awake()
         main()
     except KeyboardInterrupt:
         sys.exit(130)
