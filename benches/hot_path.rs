@@ -21,7 +21,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mintlet::{
-    cli::clients_table::new_client,
+    cli::merge::new_client,
     dialect::DIALECTS,
     edge::keys::{HeldKeys, Source},
     grant::{Facts, Lookups, Moment, Write},

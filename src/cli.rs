@@ -12,6 +12,7 @@ pub mod clients_table;
 pub mod http;
 pub mod key;
 pub mod local;
+pub mod merge;
 pub mod registration;
 pub mod serve;
 pub mod token;

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Failure,
-    clients_table::{Applied, ClientsTable, add_secret, generate_secret, later_than, new_client},
+    clients_table::{Applied, ClientsTable},
     local::{self, DEFAULT_DATA_DIR},
+    merge::{add_secret, generate_secret, later_than, new_client},
     read, registration, variable,
 };
 use crate::{

@@ -3,6 +3,8 @@
 //! An entry has the attributes of [`Client`] under the same names, and besides the stored `client_secrets` may say
 //! `client_secret` in clear. What is accepted here obeys every rule that the service relies on.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -70,12 +72,13 @@ pub fn read_file(text: &str) -> Result<Vec<Registration>, Vec<String>> {
         return Err(vec!["not an object with the one member \"clients\", an array".to_owned()]);
     };
     let mut faults = Vec::new();
-    let mut read: Vec<Registration> = Vec::with_capacity(entries.len());
+    let mut read = Vec::with_capacity(entries.len());
+    let mut ids = HashSet::new();
     for (index, entry) in entries.into_iter().enumerate() {
         let name = entry.get("client_id").and_then(Value::as_str).map(|id| format!(" ({id:?})")).unwrap_or_default();
         match read_entry(entry) {
             Ok(registration) => {
-                if read.iter().any(|other| other.client.client_id == registration.client.client_id) {
+                if !ids.insert(registration.client.client_id.clone()) {
                     faults.push(format!("clients[{index}]{name}: client_id stands twice in the file"));
                 }
                 read.push(registration);

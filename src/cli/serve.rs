@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 
 use super::{
     Failure,
-    clients_table::{ClientsTable, new_client},
+    clients_table::ClientsTable,
     http, key,
     local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
+    merge::new_client,
     read, registration, variable,
 };
 use crate::{
@@ -76,16 +77,14 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     local::create_tables(&sdk, CLIENTS_TABLE, STATE_TABLE).await?;
     let table = ClientsTable::new(sdk, CLIENTS_TABLE);
     table.apply(registrations).await?;
-    let mut clients = table.list().await?;
     let mut demo = None;
-    if clients.is_empty() && args.clients.is_none() {
+    if args.clients.is_none() && table.is_empty().await? {
         let (client, secret) = demo_client()?;
         table.create(&client).await?;
-        clients.push(client);
         demo = Some(secret);
     }
 
-    let keys = signing_keys(data_dir.as_ref(), &clients).await?;
+    let keys = signing_keys(data_dir.as_ref(), table.algs().await?).await?;
     let config = config(&format!("http://{address}"), keys, engine.endpoint())?;
     telemetry::start(config.log_level, Format::Text);
     let handler = Arc::new(Handler::new(&config));
@@ -94,22 +93,22 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         data_dir.announce(engine.endpoint())?;
     }
     let stop = stop_signal().map_err(Failure::new)?;
-    announce(&address.to_string(), &config, &engine, clients.len(), demo.as_ref());
-    drop((clients, demo));
+    announce(&address.to_string(), &config, &engine, demo.as_ref());
+    drop(demo);
 
     http::serve(listener, handler, stop).await;
     engine.stop().await;
     Ok(())
 }
 
-fn announce(address: &str, config: &Config, engine: &Engine, clients: usize, demo: Option<&Secret>) {
+fn announce(address: &str, config: &Config, engine: &Engine, demo: Option<&Secret>) {
     say!("mintlet listens on http://{address}");
     say!("issuer    {}", config.settings.issuer.as_deref().unwrap_or_default());
     say!("DynamoDB  {} (AWS_ENDPOINT_URL_DYNAMODB)", engine.endpoint());
     if let SigningKeys::File(path) = &config.signing_keys {
         say!("keys      {} (SIGNING_KEYS_FILE)", path.display());
     }
-    say!("clients   {clients}");
+    say!("clients   {CLIENTS_TABLE} (CLIENTS_TABLE)");
     let Some(secret) = demo else {
         say!(
             "\nSecrets are shown when they are made; `mintlet client rotate-secret --local --client-id ID` makes a new one."
@@ -144,9 +143,8 @@ fn demo_client() -> Result<(Client, Secret), Failure> {
 }
 
 // RS256, and one key of every other algorithm that a client names.
-async fn signing_keys(data_dir: Option<&DataDir>, clients: &[Client]) -> Result<SigningKeys, Failure> {
-    let mut algs = vec![Alg::RS256];
-    algs.extend(clients.iter().filter_map(|client| client.access_token_signed_response_alg));
+async fn signing_keys(data_dir: Option<&DataDir>, mut algs: Vec<Alg>) -> Result<SigningKeys, Failure> {
+    algs.push(Alg::RS256);
     let now = moment::now();
     if let Some(data_dir) = data_dir {
         let path = data_dir.file(KEYS_FILE);

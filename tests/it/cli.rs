@@ -35,7 +35,7 @@ async fn serve_says_where_everything_is() {
     assert_eq!(said(1), format!("issuer    {}", server.url));
     assert!(said(2).starts_with("DynamoDB  http://127.0.0.1:") && said(2).ends_with(" (AWS_ENDPOINT_URL_DYNAMODB)"));
     assert_eq!(said(3), format!("keys      {} (SIGNING_KEYS_FILE)", data.join("signing-keys.json").display()));
-    assert_eq!(said(4), "clients   1");
+    assert_eq!(said(4), "clients   mintlet-clients (CLIENTS_TABLE)");
     assert_eq!(server.announced.len(), 5);
 }
 
@@ -111,7 +111,7 @@ async fn clients_and_keys_survive_a_restart() {
     assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
 
     let second = Server::start(&["--data-dir", text(&data)], &[]).await;
-    assert_eq!(second.announced.last().unwrap(), "clients   1");
+    assert_eq!(second.announced.last().unwrap(), "clients   mintlet-clients (CLIENTS_TABLE)");
     assert_eq!(token(&second).await, header);
     assert_eq!(second.get("/oauth2/jwks").await, keys);
     let (status, log) = second.stop("INT").await;

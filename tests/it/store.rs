@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
 use mintlet::{
-    cli::{
-        clients_table::{Applied, later_than},
-        registration,
-    },
+    cli::{clients_table::Applied, merge::later_than, registration},
     config::CLIENTS_TABLE,
     oauth::{client::ClientId, error::Reason, jwt::Alg},
     service::StoreFault,
