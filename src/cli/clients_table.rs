@@ -1,5 +1,13 @@
 //! The clients table as an operator changes it: every write carries the condition under which it was decided.
 
+use aws_sdk_dynamodb::{
+    Client as Sdk,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, Put, TransactWriteItem, Update},
+};
+
 use super::{Failure, merge::merge, registration::Registration};
 use crate::{
     edge::{
@@ -12,13 +20,6 @@ use crate::{
         jwt::Alg,
     },
     service::StoreFault,
-};
-use aws_sdk_dynamodb::{
-    Client as Sdk,
-    config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, Put, TransactWriteItem, Update},
 };
 
 /// The clients table of a deployment.

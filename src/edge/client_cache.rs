@@ -25,7 +25,7 @@ struct Entry {
     read_at: u64,
 }
 
-// A client is about a kilobyte, and the function has 128 MB or more.
+// A client is about a kilobyte, and the function has 256 MB or more.
 const MAX_CLIENTS: usize = 4096;
 // A client that was just registered should not have to wait for the full TTL.
 const MAX_NEGATIVE_TTL: u64 = 5;

@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
 use super::{
     client::{Client, ClientId, ClientSecret},
     error::Reason,
@@ -9,10 +14,6 @@ use super::{
     params::{Param, Params},
     secret::{Secret, verify_nothing},
     vocabulary::ClientAuthMethod,
-};
-use base64::{
-    Engine as _, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
 /// Which methods a route takes, and how it reads Basic.

@@ -14,13 +14,14 @@ use mintlet::{
         dynamodb::DynamoDb,
         keys::{HeldKeys, Source},
     },
-    oauth::{client::ClientId, jwt::Alg},
-    service::{Keys as _, KeysUnavailable, StoreFault},
+    grant::{Lookups, Moment, Write},
+    oauth::{client::ClientId, error::Reason, jwt::Alg},
+    service::{Keys as _, KeysUnavailable, Loaded, Store, StoreFault, TokenService},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::support::{NOW, ring};
+use crate::support::{Ask, JTI, NOW, body, ring};
 
 const HASH: &str = "$hmac-sha256$AAECAwQFBgcICQoLDA0ODw$EEqYVo55l7MGfPvwVPSRCq7RN6JXw+TBbKyW9De5Grw";
 
@@ -110,4 +111,34 @@ async fn a_backend_that_is_not_there_is_said_to_be_so() {
         panic!("nothing listens there")
     };
     assert!(detail.contains("Connection refused"), "{detail}");
+}
+
+struct Defective;
+
+impl Store for Defective {
+    async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
+        panic!("hunter2")
+    }
+
+    async fn commit(&self, _: &[Write]) -> Result<(), StoreFault> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_defect_is_an_answer_in_the_dialect_that_asked() {
+    let config = config("http://127.0.0.1:1");
+    let keys = HeldKeys::new(Source::Inline(ring(&[Alg::ES256])), 300);
+    let service = TokenService::new(config.settings, Defective, keys);
+    let moment = Moment { now: NOW, jti: JTI.to_owned() };
+    for (path, code) in
+        [("/oauth2/token", json!("server_error")), ("/v1beta1/auth/token", json!(13)), ("/auth/token", json!(500_000))]
+    {
+        let ask = Ask::form(path, "grant_type=client_credentials&client_id=a&client_secret=b");
+        let answer = service.respond(&ask.0, &moment).await;
+        assert_eq!(answer.response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = body(&answer.response);
+        assert!(body["error"] == code || body["code"] == code, "{body}");
+        assert_eq!((answer.record.reason, answer.record.client_id.as_deref()), (Some(Reason::Panicked), Some("a")));
+    }
 }
