@@ -14,6 +14,7 @@
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
+//! | `AWS_CA_BUNDLE` | a PEM file of the roots to trust instead, for endpoints whose certificates are not Amazon's | Amazon's own roots |
 //! | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | other endpoints than AWS's own, the specific one first | AWS's own |
 //!
 //! A variable that is empty counts as not set.
@@ -69,6 +70,8 @@ pub struct Aws {
     pub secret_access_key: Zeroizing<String>,
     /// `AWS_SESSION_TOKEN`.
     pub session_token: Option<Zeroizing<String>>,
+    /// `AWS_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
     /// `AWS_ENDPOINT_URL_DYNAMODB`, or else `AWS_ENDPOINT_URL`.
     pub dynamodb_endpoint: Option<String>,
     /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, or else `AWS_ENDPOINT_URL`.
@@ -186,6 +189,7 @@ impl Vars {
             access_key_id: self.required("AWS_ACCESS_KEY_ID"),
             secret_access_key: Zeroizing::new(self.required("AWS_SECRET_ACCESS_KEY")),
             session_token: self.text("AWS_SESSION_TOKEN").map(Zeroizing::new),
+            ca_bundle: self.text("AWS_CA_BUNDLE").map(PathBuf::from),
             dynamodb_endpoint: self.text("AWS_ENDPOINT_URL_DYNAMODB").or(endpoint.clone()),
             secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(endpoint),
         }

@@ -7,4 +7,5 @@ pub mod dynamodb;
 pub mod handler;
 pub mod keys;
 pub mod moment;
+pub mod roots;
 pub mod telemetry;

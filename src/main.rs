@@ -8,7 +8,7 @@ use mintlet::{
     edge::{
         apigw::{Event, Reply},
         handler::Handler,
-        telemetry::{self, Format},
+        telemetry,
     },
 };
 
@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     match Config::from_vars(vars) {
         Ok(config) => {
-            telemetry::start(config.log_level, Format::Json);
+            telemetry::start_json(config.log_level);
             match run(&config).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
@@ -29,7 +29,7 @@ async fn main() -> ExitCode {
             }
         }
         Err(faults) => {
-            telemetry::start(tracing::level_filters::LevelFilter::ERROR, Format::Json);
+            telemetry::start_json(tracing::level_filters::LevelFilter::ERROR);
             tracing::error!("{faults}");
             ExitCode::FAILURE
         }
@@ -37,7 +37,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(config: &Config) -> Result<(), Error> {
-    let handler = Arc::new(Handler::new(config));
+    let handler = Arc::new(Handler::new(config)?);
     handler.warm_up().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let handler = Arc::clone(&handler);

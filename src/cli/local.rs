@@ -90,6 +90,7 @@ pub fn sdk(endpoint: &str) -> Sdk {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .credentials_provider(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .endpoint_url(endpoint);
     Sdk::from_conf(config.build())
 }

@@ -18,11 +18,7 @@ use super::{
 use crate::{
     config::{CLIENTS_TABLE, Config, STATE_TABLE, SigningKeys},
     dialect::DIALECTS,
-    edge::{
-        handler::Handler,
-        moment,
-        telemetry::{self, Format},
-    },
+    edge::{handler::Handler, moment, telemetry},
     keyring::RingDocument,
     oauth::{client::Client, client_auth::BasicEncoding, jwt::Alg, secret::Secret},
 };
@@ -86,8 +82,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
     let keys = signing_keys(data_dir.as_ref(), table.algs().await?).await?;
     let config = config(&format!("http://{address}"), keys, engine.endpoint())?;
-    telemetry::start(config.log_level, Format::Text);
-    let handler = Arc::new(Handler::new(&config));
+    telemetry::start_text(config.log_level);
+    let handler = Arc::new(Handler::new(&config).map_err(Failure::new)?);
     handler.warm_up().await;
     if let Some(data_dir) = &mut data_dir {
         data_dir.announce(engine.endpoint())?;
@@ -96,9 +92,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     announce(&address.to_string(), &config, &engine, demo.as_ref());
     drop(demo);
 
-    http::serve(listener, handler, stop).await;
+    let served = http::serve(listener, handler, stop).await;
     engine.stop().await;
-    Ok(())
+    served.map_err(Failure::new)
 }
 
 fn announce(address: &str, config: &Config, engine: &Engine, demo: Option<&Secret>) {

@@ -1,12 +1,22 @@
 //! The AWS clients: configured by hand, so that the function carries no credential chain and no region look-up.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use aws_sdk_dynamodb::{
-    config::{BehaviorVersion, Credentials, Region, http::HttpResponse, retry::RetryConfig, timeout::TimeoutConfig},
+    config::{
+        BehaviorVersion, Credentials, IdentityCache, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
+        http::HttpResponse, retry::RetryConfig, timeout::TimeoutConfig,
+    },
     error::{ProvideErrorMetadata, SdkError},
 };
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider, TlsContext, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
+use aws_types::SdkConfig;
 
+use super::roots;
 use crate::config::Aws;
 
 // A token endpoint that waits is worse than one that says 503: callers retry, and API Gateway gives up after 30 s anyway.
@@ -15,30 +25,69 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The DynamoDB client of the function.
-#[must_use]
-pub fn dynamodb(aws: &Aws) -> aws_sdk_dynamodb::Client {
-    let mut config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(aws.region.clone()))
-        .credentials_provider(credentials(aws))
-        .timeout_config(timeouts())
-        .retry_config(retries());
-    config.set_endpoint_url(aws.dynamodb_endpoint.clone());
-    aws_sdk_dynamodb::Client::from_conf(config.build())
+/// What the clients of all services share, down to one TLS configuration and one pool of connections.
+#[derive(Debug)]
+pub struct Connection {
+    shared: SdkConfig,
+    dynamodb_endpoint: Option<String>,
+    secrets_manager_endpoint: Option<String>,
 }
 
-/// The Secrets Manager client of the function.
-#[must_use]
-pub fn secrets_manager(aws: &Aws) -> aws_sdk_secretsmanager::Client {
-    let mut config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(aws.region.clone()))
-        .credentials_provider(credentials(aws))
-        .timeout_config(timeouts())
-        .retry_config(retries());
-    config.set_endpoint_url(aws.secrets_manager_endpoint.clone());
-    aws_sdk_secretsmanager::Client::from_conf(config.build())
+impl Connection {
+    /// Prepares to reach AWS. Nothing is contacted yet.
+    ///
+    /// # Errors
+    /// What is wrong with `AWS_CA_BUNDLE`.
+    pub fn new(aws: &Aws) -> Result<Self, String> {
+        let roots = roots::trust_store(aws.ca_bundle.as_deref())?;
+        let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(aws.region.clone()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials(aws)))
+            // The credentials are at hand, and an answer is waited for as a whole.
+            .identity_cache(IdentityCache::no_cache())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .timeout_config(timeouts())
+            .retry_config(retries())
+            .http_client(one_connector(tls))
+            .build();
+        let (dynamodb_endpoint, secrets_manager_endpoint) =
+            (aws.dynamodb_endpoint.clone(), aws.secrets_manager_endpoint.clone());
+        Ok(Self { shared, dynamodb_endpoint, secrets_manager_endpoint })
+    }
+
+    /// A client of DynamoDB.
+    #[must_use]
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared);
+        config.set_endpoint_url(self.dynamodb_endpoint.clone());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A client of Secrets Manager.
+    #[must_use]
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared);
+        config.set_endpoint_url(self.secrets_manager_endpoint.clone());
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+}
+
+// One connector for all clients. The HTTP client's own builder would make one more, with its TLS configuration, for each.
+fn one_connector(tls: TlsContext) -> SharedHttpClient {
+    let made = OnceLock::new();
+    http_client_fn(move |settings, components| {
+        let connector = made.get_or_init(|| {
+            let mut connector = Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(tls.clone())
+                .connector_settings(settings.clone());
+            connector.set_sleep_impl(components.sleep_impl());
+            SharedHttpConnector::new(connector.build())
+        });
+        connector.clone()
+    })
 }
 
 /// Why a call failed, for logs and terminals. Nothing of an answer's body is in it but the service's own code and message:

@@ -82,9 +82,9 @@ impl Store for DynamoDb {
 /// # Errors
 /// [`StoreFault::MalformedItem`] with the path of the attribute.
 pub fn from_item(item: Item) -> Result<Client, StoreFault> {
-    let json: serde_json::Value =
-        serde_dynamo::from_item(item).map_err(|error| StoreFault::MalformedItem(error.to_string()))?;
-    let client: Client = serde_path_to_error::deserialize(json).map_err(|error| {
+    let item = serde_dynamo::AttributeValue::M(serde_dynamo::Item::from(item).into());
+    let item = serde_dynamo::Deserializer::from_attribute_value(item);
+    let client: Client = serde_path_to_error::deserialize(item).map_err(|error| {
         // Of a missing attribute the path is the whole item, and the error's text has its name; other texts may hold a value.
         let text = error.inner().to_string();
         let missing = if text.starts_with("missing field") { format!(": {text}") } else { String::new() };

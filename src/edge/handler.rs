@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use super::{
-    aws,
+    aws::Connection,
     client_cache::CachedClients,
     dynamodb::DynamoDb,
     keys::{HeldKeys, Source},
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{Config, SigningKeys},
     dialect::{Dialect, Response},
-    oauth::{client::ClientId, error::Reason},
+    oauth::{client::ClientId, error::Reason, jwt::Typ},
     service::{Answer, Call, Keys as _, KeysUnavailable, Record, StoreFault, TokenService},
 };
 
@@ -30,25 +30,29 @@ pub struct Handler {
 
 impl Handler {
     /// Makes a handler of a configuration. Nothing is contacted yet.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let store = DynamoDb::new(aws::dynamodb(&config.aws), &config.clients_table);
+    ///
+    /// # Errors
+    /// What is wrong with a file that the configuration names.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let aws = Connection::new(&config.aws)?;
+        let store = DynamoDb::new(aws.dynamodb(), &config.clients_table);
         let source = match &config.signing_keys {
-            SigningKeys::Secret(id) => Source::Secret { sdk: aws::secrets_manager(&config.aws), id: id.clone() },
+            SigningKeys::Secret(id) => Source::Secret { sdk: aws.secrets_manager(), id: id.clone() },
             SigningKeys::File(path) => Source::File(path.clone()),
             SigningKeys::Inline(json) => Source::Inline(Arc::clone(json)),
         };
         let keys = HeldKeys::new(source, config.keys_cache_ttl);
         let cached = CachedClients::new(store.clone(), config.client_cache_ttl);
-        Self {
+        Ok(Self {
             service: TokenService::new(config.settings.clone(), cached, keys.clone()),
             store,
             keys,
             cold: AtomicBool::new(true),
-        }
+        })
     }
 
-    /// Fetches the keys and warms the connection to DynamoDB, side by side, and touches the random generator.
+    /// Does once what requests do, so that the first one finds it done: fetches the keys and reads of DynamoDB, side by side,
+    /// draws randomness, and signs.
     ///
     /// What fails is logged and tried again by the requests: a start during an outage needs no redeploy.
     pub async fn warm_up(&self) {
@@ -61,8 +65,11 @@ impl Handler {
             }
         };
         let (ring, client) = tokio::join!(self.keys.ring(None, now), read_a_client);
-        if let Err(KeysUnavailable(detail)) = ring {
-            tracing::error!(detail, "the key ring could not be read at the start");
+        match ring {
+            Ok(ring) => drop(ring.signer(None, now).map(|key| key.sign(Typ::AccessToken, b"{}"))),
+            Err(KeysUnavailable(detail)) => {
+                tracing::error!(detail, "the key ring could not be read at the start");
+            }
         }
         if let Err(StoreFault::Unavailable(detail) | StoreFault::MalformedItem(detail)) = client {
             tracing::error!(detail, "the clients table could not be read at the start");

@@ -1,50 +1,42 @@
 //! Logs: JSON lines with timestamp and level, one per request, none with a secret or a token in it.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use tracing::{Level, level_filters::LevelFilter};
-use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::Targets,
+    fmt,
+    layer::{Layered, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 use crate::service::Record;
 
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// JSON on standard output, for CloudWatch.
-    Json,
-    /// Text on standard error, for a terminal.
-    Text,
+/// Starts logging JSON lines on standard output, for CloudWatch.
+pub fn start_json(level: LevelFilter) {
+    start(level, fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false));
 }
 
-/// Starts logging. Libraries are heard from `warn` up: their finer levels show requests.
-///
-/// A panic is logged with its place and without its message, which may hold anything.
-pub fn start(level: LevelFilter, format: Format) {
+/// Starts logging text on standard error, for a terminal.
+#[cfg(feature = "cli")]
+pub fn start_text(level: LevelFilter) {
+    use std::io::{IsTerminal as _, stderr};
+    start(level, fmt::layer().compact().with_target(false).with_ansi(stderr().is_terminal()).with_writer(stderr));
+}
+
+// Libraries are heard from `warn` up: their finer levels show requests.
+// A panic is logged with its place and without its message, which may hold anything.
+fn start(level: LevelFilter, lines: impl Layer<Layered<Targets, Registry>> + Send + Sync) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         // The embedded engine warns of every condition that is not met.
         .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("mintlet", level)
         .with_target("token", level);
-    let lines = tracing_subscriber::fmt::layer();
-    let registry = tracing_subscriber::registry().with(targets);
-    let started = match format {
-        Format::Json => {
-            registry.with(lines.json().flatten_event(true).with_current_span(false).with_span_list(false)).try_init()
-        }
-        Format::Text => registry
-            .with(
-                lines
-                    .compact()
-                    .with_target(false)
-                    .with_ansi(std::io::stderr().is_terminal())
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
-    };
     // A second start, in a test binary, changes nothing.
-    drop(started);
+    drop(tracing_subscriber::registry().with(targets).with(lines).try_init());
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "a defect was met");

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use mintlet::{
     config::{Config, SigningKeys},
     edge::{
-        aws,
+        aws::Connection,
         dynamodb::DynamoDb,
         keys::{HeldKeys, Source},
     },
@@ -58,7 +58,7 @@ fn config(endpoint: &str) -> Config {
 async fn keys_from(status: u16, body: String) -> Result<(), String> {
     let config = config(&format!("http://{}", backend(status, body).await));
     let SigningKeys::Secret(id) = &config.signing_keys else { panic!("a secret is configured") };
-    let source = Source::Secret { sdk: aws::secrets_manager(&config.aws), id: id.clone() };
+    let source = Source::Secret { sdk: Connection::new(&config.aws).unwrap().secrets_manager(), id: id.clone() };
     HeldKeys::new(source, 300).ring(None, NOW).await.map(|_| ()).map_err(|KeysUnavailable(detail)| detail)
 }
 
@@ -97,7 +97,7 @@ async fn a_client_that_comes_garbled_is_not_repeated_in_the_log() {
     let item =
         json!({"Item": {"client_id": {"S": "a"}, "client_secrets": {"L": [{"M": {"hash": {"S": HASH}}}]}}}).to_string();
     let config = config(&format!("http://{}", backend(200, item[..item.len() - 10].to_owned()).await));
-    let store = DynamoDb::new(aws::dynamodb(&config.aws), "clients");
+    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients");
     let fault = store.client(&ClientId::parse("a").unwrap()).await.unwrap_err();
     assert_eq!(fault, StoreFault::Unavailable("an answer of HTTP status 200 that cannot be read".to_owned()));
 }
@@ -106,7 +106,7 @@ async fn a_client_that_comes_garbled_is_not_repeated_in_the_log() {
 async fn a_backend_that_is_not_there_is_said_to_be_so() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let config = config(&format!("http://{closed}"));
-    let store = DynamoDb::new(aws::dynamodb(&config.aws), "clients");
+    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients");
     let Err(StoreFault::Unavailable(detail)) = store.client(&ClientId::parse("a").unwrap()).await else {
         panic!("nothing listens there")
     };
