@@ -30,7 +30,7 @@ use mintlet::{
         client::{Client, Lifetime},
         jwt::Alg,
     },
-    service::{Call, Loaded, Settings, Store, StoreFault, TokenService},
+    service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -43,10 +43,10 @@ struct AtHand(Arc<Client>);
 
 impl Store for AtHand {
     async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
-        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)] }, ..Loaded::default() })
+        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)], ..Facts::default() }, ..Loaded::default() })
     }
 
-    async fn commit(&self, _: &[Write]) -> Result<(), StoreFault> {
+    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
         Ok(())
     }
 }
