@@ -9,12 +9,14 @@ macro_rules! say {
 
 pub mod client;
 pub mod clients_table;
+mod duration;
 pub mod http;
 pub mod key;
 pub mod local;
 pub mod merge;
 pub mod registration;
 pub mod serve;
+mod state_table;
 pub mod token;
 
 use std::{

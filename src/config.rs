@@ -11,6 +11,7 @@
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
+//! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
@@ -41,6 +42,8 @@ pub struct Config {
     pub client_cache_ttl: u64,
     /// `KEYS_CACHE_TTL`, seconds.
     pub keys_cache_ttl: u64,
+    /// `SECRET_EXPIRY_WARNING`, seconds; 0: no warning.
+    pub secret_expiry_warning: u64,
     /// `LOG_LEVEL`.
     pub log_level: LevelFilter,
     /// How AWS is reached.
@@ -117,6 +120,12 @@ impl Config {
             signing_keys: vars.signing_keys(),
             client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
             keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
+            secret_expiry_warning: vars
+                .read("SECRET_EXPIRY_WARNING", |text| {
+                    let seconds = text.parse().ok().filter(|seconds| *seconds <= 90 * 24 * 60 * 60);
+                    seconds.ok_or("is not 0..=7776000 seconds")
+                })
+                .unwrap_or(7 * 24 * 60 * 60),
             log_level: vars
                 .read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
                 .unwrap_or(LevelFilter::INFO),
@@ -197,7 +206,7 @@ impl Vars {
 }
 
 // RFC 8414 section 2: https, no query, no fragment. Plain http is for a developer's own machine.
-fn parse_issuer(text: &str) -> Option<String> {
+pub(crate) fn parse_issuer(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok()?;
     let host = uri.host()?;
     let loopback = host == "localhost"
@@ -284,7 +293,7 @@ mod tests {
         assert_eq!(config.clients_table, "mintlet-clients");
         assert_eq!(config.state_table, "mintlet-state");
         assert_eq!(config.signing_keys, SigningKeys::Secret("keys".to_owned()));
-        assert_eq!((config.client_cache_ttl, config.keys_cache_ttl), (30, 300));
+        assert_eq!((config.client_cache_ttl, config.keys_cache_ttl, config.secret_expiry_warning), (30, 300, 604_800));
         assert_eq!(config.settings.access_token_lifetime.as_seconds(), 3600);
         assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
         assert_eq!(config.log_level, LevelFilter::INFO);
@@ -298,6 +307,7 @@ mod tests {
             ("ACCESS_TOKEN_LIFETIME", "59"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
+            ("SECRET_EXPIRY_WARNING", "7776001"),
             ("LOG_LEVEL", "trace"),
             ("SIGNING_KEYS_FILE", "keys.json"),
         ])
@@ -311,6 +321,7 @@ mod tests {
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",
+                "SECRET_EXPIRY_WARNING is not 0..=7776000 seconds",
                 "LOG_LEVEL is not error, warn, info or debug",
             ]
         );

@@ -31,6 +31,8 @@ pub struct RingKey {
     pub activate_at: u64,
     /// The first second at which it signs no more.
     pub retire_at: Option<u64>,
+    /// Of a key that signs long-lived tokens and nothing else: the first second at which the last of them has expired.
+    pub long_lived_until: Option<u64>,
 }
 
 impl KeyRing {
@@ -47,11 +49,19 @@ impl KeyRing {
     /// Without a wish, of the first algorithm in the order of [`Alg::ALL`] that has an active key.
     #[must_use]
     pub fn signer(&self, wanted: Option<Alg>, now: u64) -> Option<&SigningKey> {
-        let of = |alg| self.keys.iter().find(|held| held.key.alg() == alg && held.is_active(now)).map(|held| &held.key);
+        let signs =
+            |held: &&RingKey, alg| held.long_lived_until.is_none() && held.key.alg() == alg && held.is_active(now);
+        let of = |alg| self.keys.iter().find(|held| signs(held, alg)).map(|held| &held.key);
         match wanted {
             Some(alg) => of(alg),
             None => Alg::ALL.into_iter().find_map(of),
         }
+    }
+
+    /// The key of that id.
+    #[must_use]
+    pub fn key(&self, kid: &str) -> Option<&SigningKey> {
+        self.keys.iter().map(|held| &held.key).find(|key| key.kid() == kid)
     }
 
     /// The public keys that verifiers need (RFC 7517): those that will sign, those that do, and those whose last token may
@@ -80,7 +90,8 @@ impl RingKey {
     /// Whether verifiers may still meet its signature, or will: until the longest-lived of its tokens has expired.
     #[must_use]
     pub fn is_published(&self, now: u64) -> bool {
-        self.retire_at.is_none_or(|retire_at| now < retire_at.saturating_add(Lifetime::MAX_SECONDS))
+        let last_token = self.retire_at.map(|retire_at| retire_at.saturating_add(Lifetime::MAX_SECONDS));
+        self.long_lived_until.or(last_token).is_none_or(|end| now < end)
     }
 }
 
@@ -94,8 +105,8 @@ impl TryFrom<&RingDocument> for KeyRing {
             if keys.iter().any(|held| held.key.kid() == key.kid()) {
                 return Err(RingFault::Key { index, fault: KeyFault::RepeatedKid });
             }
-            let KeyRecord { created_at, activate_at, retire_at, .. } = *record;
-            keys.push(RingKey { key, created_at, activate_at, retire_at });
+            let KeyRecord { created_at, activate_at, retire_at, long_lived_until, .. } = *record;
+            keys.push(RingKey { key, created_at, activate_at, retire_at, long_lived_until });
         }
         keys.sort_by_key(|held| std::cmp::Reverse((held.activate_at, held.created_at)));
         Ok(Self { keys })
@@ -150,6 +161,41 @@ mod tests {
         assert_eq!(ring.jwks(NOW).keys.len(), 1);
         assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS - 1).keys.len(), 1);
         assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS).keys.len(), 0);
+    }
+
+    #[test]
+    fn a_key_of_long_lived_tokens_signs_no_others_and_is_published_until_the_last_has_expired() {
+        let mut document = RingDocument { keys: vec![record(Alg::ES256, NOW - 9, None)], ..RingDocument::default() };
+        let kid = document.long_lived_key(Alg::ES256, NOW, NOW + 1000).unwrap();
+        assert_eq!(document.keys[1].kid, kid);
+        document.keys[0].retire_at = Some(NOW);
+        let ring = KeyRing::try_from(&document).unwrap();
+        assert_eq!(ring.signer(Some(Alg::ES256), NOW - 1).map(SigningKey::kid), Some(document.keys[0].kid.as_str()));
+        assert!(ring.signer(Some(Alg::ES256), NOW).is_none() && ring.signer(None, NOW).is_none());
+        assert_eq!(ring.key(&kid).map(SigningKey::kid), Some(kid.as_str()));
+        let kids = |now| ring.jwks(now).keys.into_iter().filter_map(|key| key.common.key_id).collect::<Vec<_>>();
+        assert!(kids(NOW + 999).contains(&kid));
+        assert!(!kids(NOW + 1000).contains(&kid));
+    }
+
+    #[test]
+    fn the_key_of_long_lived_tokens_is_one_per_algorithm_and_published_for_the_longest() {
+        let mut document = RingDocument::default();
+        let mut key = |alg, now, until| document.long_lived_key(alg, now, until).unwrap();
+        let first = key(Alg::ES256, NOW, NOW + 100);
+        assert_eq!(key(Alg::ES256, NOW + 1, NOW + 50), first, "a shorter one does not end it earlier");
+        assert_eq!(key(Alg::ES256, NOW + 1, NOW + 200), first);
+        let other = key(Alg::EdDSA, NOW + 1, NOW + 300);
+        assert_ne!(other, first);
+        // The first key's last token has expired: it makes room for a new one.
+        let next = key(Alg::ES256, NOW + 200, NOW + 300);
+        assert!(next != first && next != other);
+        let until: Vec<_> = document.keys.iter().map(|key| (key.alg, key.long_lived_until)).collect();
+        assert_eq!(until, [(Alg::EdDSA, Some(NOW + 300)), (Alg::ES256, Some(NOW + 300))]);
+        // One that was retired signs no more, and stays for those that it signed.
+        document.keys[1].retire_at = Some(NOW + 250);
+        let after = document.long_lived_key(Alg::ES256, NOW + 250, NOW + 260).unwrap();
+        assert!(after != next && document.keys.iter().any(|key| key.kid == next));
     }
 
     #[test]

@@ -123,6 +123,8 @@ pub struct Record {
     pub auth_method: Option<&'static str>,
     /// Which of the client's credentials it used: the id of a secret.
     pub credential_id: Option<String>,
+    /// The first second at which that secret no longer works, if it expires.
+    pub secret_expires_at: Option<u64>,
     /// Why the request was refused.
     pub reason: Option<Reason>,
     /// What a backend said, if it failed.
@@ -213,6 +215,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         if let Some(proven) = proven {
             record.client_id = Some(proven.client.client_id.to_string());
             record.credential_id = Some(proven.credential_id);
+            record.secret_expires_at = proven.secret_expires_at;
         }
         let issue = outcome?;
         if !writes.is_empty() {

@@ -239,7 +239,7 @@ fn item(client: &Client) -> Result<Item, Failure> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-fn conditional<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>, unmet: &str) -> Failure {
+pub(super) fn conditional<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>, unmet: &str) -> Failure {
     match error.as_service_error().and_then(ProvideErrorMetadata::code) {
         Some("ConditionalCheckFailedException") => Failure::new(unmet),
         _ => Failure::new(aws::fault(&error)),

@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 #[derive(Debug, ClapArgs)]
-struct Place {
+pub(super) struct Place {
     /// The file that holds the key ring [default: $SIGNING_KEYS_FILE]
     #[arg(long, global = true, conflicts_with = "secret_id")]
     file: Option<PathBuf>,
@@ -60,7 +60,7 @@ enum Command {
     #[command(after_help = "Example:\n  mintlet key retire --secret-id mintlet-signing-keys --kid KID")]
     Retire {
         /// The key
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: String,
         /// Seconds until it signs no more
         #[arg(long = "in", default_value_t = 0)]
@@ -123,12 +123,14 @@ fn takes_a_place(ring: &RingDocument, alg: Alg, now: u64) -> Result<bool, Failur
     let by_default = ring.signer(None, now).map(crate::keyring::SigningKey::alg);
     let preference = |alg| Alg::ALL.iter().position(|other| *other == alg);
     let preferred = by_default.is_some_and(|default| preference(alg) < preference(default));
-    Ok(preferred || ring.keys().iter().any(|held| held.key.alg() == alg))
+    Ok(preferred || ring.keys().iter().any(|held| held.key.alg() == alg && held.long_lived_until.is_none()))
 }
 
 fn list(ring: &KeyRing, now: u64, in_json: bool) {
     let signs = |held: &RingKey| ring.signer(Some(held.key.alg()), now).is_some_and(|key| key.kid() == held.key.kid());
     let state = |key: &RingKey| match () {
+        () if key.long_lived_until.is_some() && key.is_published(now) => "long-lived",
+        () if key.long_lived_until.is_some() => "expired",
         () if signs(key) => "signs",
         () if key.is_active(now) => "active",
         () if key.activate_at > now => "next",
@@ -139,7 +141,7 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
         let keys = ring.keys().iter().map(|held| {
             json!({
                 "kid": held.key.kid(), "alg": held.key.alg(), "state": state(held), "created_at": held.created_at,
-                "activate_at": held.activate_at, "retire_at": held.retire_at,
+                "activate_at": held.activate_at, "retire_at": held.retire_at, "long_lived_until": held.long_lived_until,
             })
         });
         say!("{}", json!({"keys": keys.collect::<Vec<_>>()}));
@@ -151,7 +153,12 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
 }
 
 impl Place {
-    async fn source(self) -> Result<Source, Failure> {
+    /// Whether no flag names a place.
+    pub(super) fn is_unsaid(&self) -> bool {
+        self.file.is_none() && self.secret_id.is_none()
+    }
+
+    pub(super) async fn source(self) -> Result<Source, Failure> {
         let (file, secret_id) = match (self.file, self.secret_id) {
             // Only where no flag says which: a variable never stands beside the other flag.
             (None, None) => (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID")),
@@ -173,7 +180,7 @@ async fn parse(source: &Source) -> Result<KeyRing, Failure> {
     KeyRing::from_json(&json).map_err(Failure::new)
 }
 
-async fn read_or_empty(source: &Source) -> Result<RingDocument, Failure> {
+pub(super) async fn read_or_empty(source: &Source) -> Result<RingDocument, Failure> {
     let empty = match source {
         Source::File(path) => !path.exists(),
         Source::Secret { sdk, id } => is_without_value(sdk, id).await?,
@@ -196,7 +203,7 @@ async fn is_without_value(sdk: &Sdk, id: &str) -> Result<bool, Failure> {
     Ok(!stages.values().flatten().any(|stage| stage == "AWSCURRENT"))
 }
 
-async fn write(source: &Source, ring: &RingDocument) -> Result<(), Failure> {
+pub(super) async fn write(source: &Source, ring: &RingDocument) -> Result<(), Failure> {
     // Before it replaces a ring that works.
     KeyRing::try_from(ring).map_err(Failure::new)?;
     let json = Zeroizing::new(serde_json::to_string(ring).map_err(Failure::new)?);
@@ -239,7 +246,7 @@ fn parse_alg(text: &str) -> Result<Alg, String> {
 pub(super) fn complete(ring: &mut RingDocument, algs: &[Alg], now: u64) -> Result<bool, Failure> {
     let mut changed = false;
     for alg in algs {
-        if !ring.keys.iter().any(|key| key.alg == *alg) {
+        if !ring.keys.iter().any(|key| key.alg == *alg && key.long_lived_until.is_none()) {
             ring.keys.push(KeyRecord::generate(*alg, now).map_err(Failure::new)?);
             changed = true;
         }

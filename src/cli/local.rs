@@ -28,6 +28,8 @@ pub const CREDENTIAL: &str = "local";
 
 /// Where local mode keeps its data, unless it is told otherwise.
 pub const DEFAULT_DATA_DIR: &str = ".mintlet";
+/// The file in the data directory that holds the key ring.
+pub const KEYS_FILE: &str = "signing-keys.json";
 const ENDPOINT_FILE: &str = "dynamodb-endpoint";
 
 /// A running engine. Dropped, it stops; [`Engine::stop`] waits until it has.

@@ -11,7 +11,7 @@ use super::{
     Failure,
     clients_table::ClientsTable,
     http, key,
-    local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
+    local::{self, DEFAULT_DATA_DIR, DataDir, Engine, KEYS_FILE},
     merge::new_client,
     read, registration, variable,
 };
@@ -25,7 +25,8 @@ use crate::{
 
 /// Run the token service here, with an embedded DynamoDB
 ///
-/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured.
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, CLIENT_CACHE_TTL, KEYS_CACHE_TTL,
+/// SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
 pub struct Args {
@@ -46,10 +47,16 @@ pub struct Args {
     dynamodb_port: u16,
 }
 
-const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 6] =
-    ["ISSUER", "DIALECTS", "ACCESS_TOKEN_LIFETIME", "CLIENT_CACHE_TTL", "KEYS_CACHE_TTL", "LOG_LEVEL"];
+const HONOURED: [&str; 7] = [
+    "ISSUER",
+    "DIALECTS",
+    "ACCESS_TOKEN_LIFETIME",
+    "CLIENT_CACHE_TTL",
+    "KEYS_CACHE_TTL",
+    "SECRET_EXPIRY_WARNING",
+    "LOG_LEVEL",
+];
 
 /// Carries out `mintlet serve`.
 ///

@@ -44,7 +44,16 @@ fn start(level: LevelFilter, lines: impl Layer<Layered<Targets, Registry>> + Sen
 }
 
 /// Logs the canonical line of a request.
-pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_start: bool, took: Duration) {
+///
+/// `secret_expires_in`: seconds that the secret used is still good for, if it expires soon.
+pub fn log_request(
+    record: &Record,
+    status: StatusCode,
+    request_id: &str,
+    cold_start: bool,
+    secret_expires_in: Option<u64>,
+    took: Duration,
+) {
     macro_rules! line {
         ($level:expr) => {
             tracing::event!(
@@ -55,6 +64,7 @@ pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_s
                 client_id = record.client_id.as_deref().map(shorten),
                 auth_method = record.auth_method,
                 credential_id = record.credential_id.as_deref(),
+                secret_expires_in,
                 status = status.as_u16(),
                 outcome = record.reason.map_or("ok", |_| "refused"),
                 reason = record.reason.map(crate::oauth::error::Reason::name),

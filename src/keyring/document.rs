@@ -1,4 +1,5 @@
-//! The key ring as it is stored: `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?}]}`.
+//! The key ring as it is stored: `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?,
+//! "long_lived_until"?}]}`.
 
 use std::fmt;
 
@@ -48,6 +49,10 @@ pub struct KeyRecord {
     /// The first second at which it signs no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retire_at: Option<u64>,
+    /// Of a key that signs long-lived tokens and nothing else: the first second at which the last of them has expired, until
+    /// which it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived_until: Option<u64>,
 }
 
 /// What is wrong with a ring document. Holds nothing of any key.
@@ -76,6 +81,26 @@ impl RingDocument {
             .map_err(|error| RingFault::Malformed(format!("at {}", error.path())))?;
         json.end().map_err(|_| RingFault::Malformed("after its end".to_owned()))?;
         Ok(document)
+    }
+
+    /// The id of the key for a long-lived token that expires at `until`: one per algorithm, which no rotation touches, made
+    /// if there is none. It stays published until then; keys whose last long-lived token has expired are taken out.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness.
+    pub fn long_lived_key(&mut self, alg: Alg, now: u64, until: u64) -> Result<String, aws_lc_rs::error::Unspecified> {
+        self.keys.retain(|key| key.long_lived_until.is_none_or(|until| now < until));
+        let signs = |key: &&mut KeyRecord| {
+            key.alg == alg && key.long_lived_until.is_some() && key.retire_at.is_none_or(|retire_at| now < retire_at)
+        };
+        if let Some(key) = self.keys.iter_mut().find(signs) {
+            key.long_lived_until = key.long_lived_until.max(Some(until));
+            return Ok(key.kid.clone());
+        }
+        let key = KeyRecord { long_lived_until: Some(until), ..KeyRecord::generate(alg, now)? };
+        let kid = key.kid.clone();
+        self.keys.push(key);
+        Ok(kid)
     }
 }
 
@@ -106,8 +131,16 @@ impl KeyRecord {
         };
         let text = Some(Zeroizing::new(STANDARD.encode(Zeroizing::new(pkcs8))));
         let (private_key_pkcs8, k) = if alg == Alg::HS256 { (None, text) } else { (text, None) };
-        let mut record =
-            Self { kid: String::new(), alg, private_key_pkcs8, k, created_at: now, activate_at: now, retire_at: None };
+        let mut record = Self {
+            kid: String::new(),
+            alg,
+            private_key_pkcs8,
+            k,
+            created_at: now,
+            activate_at: now,
+            retire_at: None,
+            long_lived_until: None,
+        };
         let key = SigningKey::from_record(&record).map_err(|_| aws_lc_rs::error::Unspecified)?;
         key.thumbprint().clone_into(&mut record.kid);
         Ok(record)

@@ -129,6 +129,18 @@ impl SecretHash {
         }
     }
 
+    /// The scheme and its parameters, which say what verifying costs: `argon2id v=19 m=19456,t=2,p=1`, `bcrypt 14`.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        let parts: Vec<&str> = self.text.split('$').filter(|part| !part.is_empty()).collect();
+        match &self.scheme {
+            Scheme::Bcrypt => format!("bcrypt {}", parts.get(1).unwrap_or(&"").trim_start_matches('0')),
+            Scheme::Digest { .. } => self.scheme().to_owned(),
+            // A salt and a hash end the text.
+            _ => parts.get(..parts.len().saturating_sub(2)).unwrap_or_default().join(" "),
+        }
+    }
+
     /// The text that is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -279,6 +291,27 @@ mod tests {
         ] {
             assert_eq!(parse(bad).unwrap_err(), HashFault::Malformed, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_parameters_of_a_hash_name_its_scheme_and_cost_and_nothing_of_the_secret() {
+        let parameters: Vec<_> = IMPORTED.iter().map(|text| parse(text).unwrap().parameters()).collect();
+        assert_eq!(
+            parameters,
+            [
+                "hmac-sha256",
+                "argon2id v=19 m=1024,t=2,p=1",
+                "bcrypt 4",
+                "bcrypt 4",
+                "bcrypt 4",
+                "pbkdf2-sha256 i=25000,l=32",
+                "pbkdf2-sha512 i=1000,l=64",
+                "scrypt ln=10,r=8,p=1",
+                "sha256",
+                "sha256",
+                "sha3-256",
+            ]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 """A deployment's life, in order: empty, keyed, used, changed, with its backends failing. Each test starts where the last ended."""
 
+import json
 import re
 import time
 
@@ -109,6 +110,18 @@ def test_an_oauth2_token_is_an_rfc_9068_token(stack):
         issuer=stack.issuer, audience="https://billing.example.com",
     )
     assert other[1]["jti"] != claims["jti"]
+
+
+def test_the_use_of_a_secret_is_noted_by_the_functions_role(stack):
+    """After the answer, in the background: asked for until it is there."""
+    [secret] = wait_until(
+        lambda: (secrets := json.loads(
+            stack.mintlet("client", "secrets", "list", "--client-id", "batch-job", "--json")
+        )["secrets"])[0].get("last_used_at") and secrets,
+        seconds=30,
+        what="the last use of batch-job's secret",
+    )
+    assert abs(secret["last_used_at"] - time.time()) < 120
 
 
 def test_a_screening_eagle_token_has_its_claims(stack):
@@ -371,8 +384,9 @@ def test_the_alarms_stack_takes_the_outputs(stack):
         "sam", "deploy", "--template-file", ROOT / "infra" / "alarms.yaml", "--stack-name", "mintlet-alarms",
         "--config-file", ROOT / "samconfig.toml", "--no-confirm-changeset", "--parameter-overrides",
         f"FunctionName={stack.outputs['FunctionName']}", f"ApiId={stack.outputs['ApiId']}",
+        f"MetricNamespace={stack.outputs['MetricNamespace']}",
         f"AlarmTopicArn=arn:aws:sns:{REGION}:000000000000:alarms",
         env=stack.cloud.environment,
     )
     alarms = stack.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "Throttles"]
+    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "ExpiringSecretsInUse", "Throttles"]

@@ -16,6 +16,7 @@ REGION = "eu-central-1"
 ALLOWED = {
     "dynamodb:GetItem": [{"Fn::GetAtt": ["ClientsTable", "Arn"]}, {"Fn::GetAtt": ["StateTable", "Arn"]}],
     "dynamodb:PutItem": [{"Fn::GetAtt": ["StateTable", "Arn"]}],
+    "dynamodb:UpdateItem": [{"Fn::GetAtt": ["StateTable", "Arn"]}],
     "secretsmanager:GetSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
     "logs:CreateLogStream": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
     "logs:PutLogEvents": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
