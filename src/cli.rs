@@ -10,6 +10,7 @@ macro_rules! say {
 pub mod client;
 pub mod clients_table;
 pub mod http;
+pub mod import;
 pub mod key;
 pub mod local;
 pub mod merge;

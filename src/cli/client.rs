@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Failure,
     clients_table::{Applied, ClientsTable},
+    import,
     local::{self, DEFAULT_DATA_DIR},
     merge::{add_secret, generate_secret, later_than, new_client},
     read, registration, variable,
@@ -68,6 +69,9 @@ enum Command {
     #[command(after_help = "Example:\n  mintlet client apply --local -f clients.json\n\n\
         The file: {\"clients\":[{\"client_id\":\"billing\",\"client_secret\":\"...\",\"scope\":\"read write\"}]}")]
     Apply(Apply),
+    /// Take over the clients of another system, with their ids and secrets
+    #[command(after_help = import::HELP)]
+    Import(import::Args),
     /// Refuse tokens to a client
     #[command(after_help = "Example:\n  mintlet client disable --local --client-id billing")]
     Disable(One),
@@ -170,6 +174,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::List => target.list(&table).await,
         Command::Show(one) => target.show(&table, &one).await,
         Command::Apply(apply) => target.apply(&table, &apply).await,
+        Command::Import(args) => import::run(args, &table, target.json).await,
         Command::Disable(one) => target.disable(&table, &one, true).await,
         Command::Enable(one) => target.disable(&table, &one, false).await,
         Command::Delete(one) => {

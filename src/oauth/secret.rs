@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::scheme::from_hex;
 use self::scheme::{Scheme, equal, hmac_sha256};
 
 /// A secret in clear: `Debug` is blank, there is no `Display`, no comparison and no serialization, and memory is wiped on drop.
@@ -48,7 +49,8 @@ impl fmt::Debug for Secret {
 /// | `$pbkdf2-sha256$i=..,l=..$..$..`, `$pbkdf2-sha512$..` (PHC string) | PBKDF2 | 1000 to 1,500,000 iterations |
 /// | `$scrypt$ln=..,r=..,p=..$..$..` (PHC string) | scrypt | 128 x N x r at most 128 MiB, p at most 4 |
 /// | `$sha256$<64 hex digits>`, or the digits alone | SHA-256 | |
-/// | `$sha3-256$<64 hex digits>` | SHA3-256 (Frontier's opaque tokens) | |
+/// | `$sha3-256$<64 hex digits>` | SHA3-256 | |
+/// | `$sha3-256-hex$<64 hex digits>` | SHA3-256 of the bytes that the secret spells in hex (Frontier's opaque tokens) | |
 ///
 /// `Debug` is blank.
 #[derive(Clone, Serialize, Deserialize)]
@@ -116,7 +118,7 @@ impl SecretHash {
     /// Whether verifying takes milliseconds or more, so that trying it needlessly is worth avoiding.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. })
+        !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. } | Scheme::DigestOfHex { .. })
     }
 
     /// The name of the scheme.
