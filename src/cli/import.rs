@@ -13,6 +13,7 @@ mod keycloak;
 
 use std::{
     collections::HashSet,
+    fmt,
     path::{Path, PathBuf},
 };
 
@@ -152,7 +153,11 @@ pub async fn run(args: Args, table: &ClientsTable, in_json: bool) -> Result<(), 
         .map_err(|fault| Failure::new(format!("{}: {fault}; nothing was written", args.file.display())))?;
     let mode = Mode { dry_run: args.dry_run, partial: args.partial };
     let report = import(table, imported, mode).await?;
-    report.say(in_json);
+    if in_json {
+        say!("{}", report.json());
+    } else {
+        say!("{}", report.to_string().trim_end());
+    }
     let unclean = report.lines.iter().filter(|line| line.outcome.is_unclean()).count();
     if unclean > 0 && !mode.partial {
         let (all, hint) = (report.lines.len(), "mend the file, or import the others with --partial");
@@ -288,18 +293,19 @@ impl Report {
         let clean = !self.lines.iter().any(|line| line.outcome.is_unclean());
         json!({"written": self.written, "clean": clean, "clients": clients})
     }
+}
 
-    fn say(&self, in_json: bool) {
-        if in_json {
-            return say!("{}", self.json());
-        }
+impl fmt::Display for Report {
+    /// A line per client: what became of it, its id, and why or what is not carried over, separated by tabs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Line { client_id, outcome, notes } in &self.lines {
             // What is not a client id may hold anything, such as what moves a terminal's cursor.
             let id = ClientId::parse(client_id).map_or_else(|_| format!("{client_id:?}"), String::from);
             let texts: Vec<_> = outcome.reason().into_iter().chain(notes.iter().map(String::as_str)).collect();
             let line = format!("{}\t{id}\t{}", outcome.name(self.written), texts.join("; "));
-            say!("{}", line.trim_end());
+            writeln!(f, "{}", line.trim_end())?;
         }
+        Ok(())
     }
 }
 

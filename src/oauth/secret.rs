@@ -194,6 +194,10 @@ mod tests {
         "$sha3-256$af9ac3dac56b02f1ea017e7657a9bb7e1778274e31509f134f023e41a5953866",
     ];
 
+    // The 32 bytes that OPAQUE spells, hashed by hashlib of Python, as Frontier does it.
+    const OPAQUE: &str = "9a076b615361c3d5f1f61bac2bac4b4abd1b4ca4b3b80c3ffa7e4409b64110a6";
+    const OF_OPAQUE: &str = "$sha3-256-hex$6faedb13baf6e344e29a2b885a732820aec6d44b30648c8cee96ff7b4c9230c0";
+
     fn parse(text: &str) -> Result<SecretHash, HashFault> {
         SecretHash::try_from(text.to_owned())
     }
@@ -206,6 +210,20 @@ mod tests {
             assert!(!hash.verify(&Secret::new("correct horse battery stapl")), "{text}");
             assert!(!hash.verify(&Secret::new("")), "{text}");
             assert_eq!(String::from(hash), *text);
+        }
+    }
+
+    #[test]
+    fn a_hash_of_what_the_secret_spells_in_hex_matches_in_either_case_and_nothing_that_is_no_hex() {
+        let hash = parse(OF_OPAQUE).unwrap();
+        assert!(!hash.is_slow());
+        assert_eq!(hash.scheme(), "sha3-256-hex");
+        assert!(hash.verify(&Secret::new(OPAQUE)));
+        assert!(hash.verify(&Secret::new(OPAQUE.to_uppercase())));
+        for wrong in
+            ["", "9a", &OPAQUE[1..], &OPAQUE.replace('a', "b"), &format!("{OPAQUE}00"), &OPAQUE.replace('9', "g")]
+        {
+            assert!(!hash.verify(&Secret::new(wrong)), "{wrong}");
         }
     }
 
@@ -270,6 +288,7 @@ mod tests {
             "$2x$04$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K",
             "$2b$04$short",
             "$sha256$zz",
+            "$sha3-256-hex$zz",
             &"g".repeat(64),
             &"a".repeat(63),
             "$argon2id$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw",

@@ -16,6 +16,7 @@ mod credentials;
 mod events;
 mod fuzz;
 mod import;
+mod import_refused;
 mod key_source;
 mod keys;
 mod malformed;

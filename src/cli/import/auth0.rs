@@ -10,10 +10,12 @@ use super::entry::{Entry, Imported, Unfit, each, inside, require_client_credenti
 #[derive(Deserialize)]
 struct Exported {
     client_id: String,
-    name: Option<String>,
+    name: String,
     description: Option<String>,
     client_secret: Option<String>,
     global: Option<bool>,
+    // May be null, but is there in every client of Auth0.
+    #[serde(deserialize_with = "Option::deserialize")]
     grant_types: Option<Vec<String>>,
     token_endpoint_auth_method: Option<String>,
     client_authentication_methods: Option<Value>,
@@ -81,7 +83,7 @@ fn one(client: Exported, grants: &Grants) -> Result<Entry, Unfit> {
     })?;
     // Whether it is registered for Basic or for the body says little: Auth0 takes both.
     let mut entry = Entry::new(client.client_id.as_str());
-    entry.text("client_name", client.name);
+    entry.text("client_name", Some(client.name));
     entry.text("description", client.description);
     entry.set("client_secret", Some(secret));
     permit(&mut entry, grants.get(&client.client_id).map(Vec::as_slice), grants.is_empty())?;

@@ -11,6 +11,8 @@ struct Exported {
     client_name: Option<String>,
     client_secret: Option<String>,
     rotated_secrets: Option<Texts>,
+    // May be null, but is there in every client of Hydra.
+    #[serde(deserialize_with = "Option::deserialize")]
     grant_types: Option<Texts>,
     scope: Option<String>,
     audience: Option<Texts>,
