@@ -151,6 +151,9 @@ async fn what_cannot_be_carried_over_is_a_fault_that_says_so_and_never_a_secret(
         ),
         ("eventhos", "/0/client_secret", json!("00|.|61"), "its secret does not decrypt"),
         ("eventhos", "/0/client_secret", json!(noise), "its secret does not decrypt"),
+        // "fifteen-chars-x" and "sixteen chars xy", by Node.js.
+        ("eventhos", "/0/client_secret", json!("07070707070707070707070707070707|.|5945eced96a8c1f2d87f8e734a818a"), "its secret does not decrypt"),
+        ("eventhos", "/0/client_secret", json!("07070707070707070707070707070707|.|4c45f2ed96a8c1ffd87f8e734a8c8aba"), "its secret does not decrypt"),
         ("eventhos", "/0/client_secret", json!(5), "client_secret is not of the type"),
         ("eventhos", "/0/id", json!([]), "eventhos.id: neither a number nor a string"),
         ("cognito", "/0/UserPoolClient/ClientSecret", json!(null), "ClientSecret is missing"),
@@ -260,6 +263,72 @@ async fn clients_without_what_stands_around_them_come_over_with_a_note() {
     row.as_object_mut().unwrap().remove("org_id");
     let report = run(&world, "frontier", &row.to_string(), WRITE).await;
     assert_eq!(report.lines[0].notes, ["the row has no org_id, so its tokens have no org_ids"]);
+}
+
+#[tokio::test]
+async fn an_export_is_read_in_every_shape_that_its_system_gives_it() {
+    let of = |name: &str, documents: &[Value]| {
+        let text: String = documents.iter().map(Value::to_string).collect();
+        let name = name.to_owned();
+        async move {
+            let world = empty().await;
+            let report = run(&world, &name, &text, WRITE).await.to_string();
+            let mut clients = table(&world).await;
+            for client in &mut clients {
+                for secret in client["client_secrets"].as_array_mut().unwrap() {
+                    secret["hash"].take();
+                }
+                client["created_at"].take();
+                client["updated_at"].take();
+            }
+            (report, clients)
+        }
+    };
+    let flat = |name: &str| documents(name).as_array().unwrap().clone();
+    let (hydra, auth0, cognito) = (flat("hydra"), flat("auth0"), flat("cognito"));
+    let (clients, grants) = auth0.split_at(5);
+    let inner: Vec<_> = cognito.iter().map(|document| document["UserPoolClient"].clone()).collect();
+    let renamed = hydra.iter().map(|row| {
+        let mut client = row.clone();
+        let id = client["id"].take();
+        client["client_id"] = id;
+        client
+    });
+    let mut realm = documents("keycloak")[0].take();
+    let users = json!({"realm": "example", "users": realm["users"].take()});
+    let other = json!({"realm": "other", "accessTokenLifespan": 900, "clients": [], "clientScopes": []});
+    for (name, documents) in [
+        ("hydra", vec![json!({"items": hydra, "next_page_token": ""})]),
+        ("hydra", renamed.collect()),
+        ("cognito", vec![Value::Array(inner)]),
+        ("auth0", vec![json!({"total": 5, "clients": clients}), json!({"total": 3, "client_grants": grants})]),
+        ("keycloak", vec![realm, users, other]),
+    ] {
+        assert_eq!(of(name, &documents).await, of(name, &flat(name)).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_may_not_have_there_it_does_not_get_here() {
+    let world = empty().await;
+    // What users let an application do.
+    let text = changed("auth0", "/5/subject_type", &json!("user"));
+    let report = run(&world, "auth0", &text, WRITE).await;
+    assert_eq!(results(&report)[0], "skipped", "{report}");
+    // An audience of ID tokens.
+    let text = changed("keycloak", "/0/clients/1/protocolMappers/1/config/access.token.claim", &json!("false"));
+    run(&world, "keycloak", &text, WRITE).await;
+    let clients = table(&world).await;
+    let billing = clients.iter().find(|client| client["client_id"] == "billing").unwrap();
+    assert_eq!(billing["audience"], json!(["invoices"]));
+    let text = changed("cognito", "/0/UserPoolClient/AllowedOAuthFlowsUserPoolClient", &json!(false));
+    assert_eq!(results(&run(&world, "cognito", &text, WRITE).await)[0], "skipped");
+}
+
+#[test]
+fn no_debug_output_holds_a_secret() {
+    let text = format!("{:?}", read("cognito", export("cognito")));
+    assert!(text.contains("5l1s9mqk3v7d2t8b4c6n0prxwy") && !text.contains("1q9d8f7g6h5j4k3l2m1n"), "{text}");
 }
 
 #[test]

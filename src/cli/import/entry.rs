@@ -1,12 +1,13 @@
 //! What every importer makes of an export: for each client an entry as a clients file has it, or why there is none.
 
+use std::fmt;
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::oauth::client::Lifetime;
 
-/// One client of an export.
-#[derive(Debug)]
+/// One client of an export. `Debug` leaves its entry out, which holds its secret.
 pub struct Imported {
     /// Its id, or its place in the file if it has none that can be read.
     pub client_id: String,
@@ -29,6 +30,14 @@ pub enum Unfit {
 pub struct Entry {
     members: Map<String, Value>,
     notes: Vec<String>,
+}
+
+impl fmt::Debug for Imported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unfit = self.entry.as_ref().err();
+        let (id, notes) = (&self.client_id, &self.notes);
+        f.debug_struct("Imported").field("client_id", id).field("unfit", &unfit).field("notes", notes).finish_non_exhaustive()
+    }
 }
 
 impl Entry {
