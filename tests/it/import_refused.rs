@@ -152,8 +152,18 @@ async fn what_cannot_be_carried_over_is_a_fault_that_says_so_and_never_a_secret(
         ("eventhos", "/0/client_secret", json!("00|.|61"), "its secret does not decrypt"),
         ("eventhos", "/0/client_secret", json!(noise), "its secret does not decrypt"),
         // "fifteen-chars-x" and "sixteen chars xy", by Node.js.
-        ("eventhos", "/0/client_secret", json!("07070707070707070707070707070707|.|5945eced96a8c1f2d87f8e734a818a"), "its secret does not decrypt"),
-        ("eventhos", "/0/client_secret", json!("07070707070707070707070707070707|.|4c45f2ed96a8c1ffd87f8e734a8c8aba"), "its secret does not decrypt"),
+        (
+            "eventhos",
+            "/0/client_secret",
+            json!("07070707070707070707070707070707|.|5945eced96a8c1f2d87f8e734a818a"),
+            "its secret does not decrypt",
+        ),
+        (
+            "eventhos",
+            "/0/client_secret",
+            json!("07070707070707070707070707070707|.|4c45f2ed96a8c1ffd87f8e734a8c8aba"),
+            "its secret does not decrypt",
+        ),
         ("eventhos", "/0/client_secret", json!(5), "client_secret is not of the type"),
         ("eventhos", "/0/id", json!([]), "eventhos.id: neither a number nor a string"),
         ("cognito", "/0/UserPoolClient/ClientSecret", json!(null), "ClientSecret is missing"),

@@ -36,7 +36,11 @@ impl fmt::Debug for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unfit = self.entry.as_ref().err();
         let (id, notes) = (&self.client_id, &self.notes);
-        f.debug_struct("Imported").field("client_id", id).field("unfit", &unfit).field("notes", notes).finish_non_exhaustive()
+        f.debug_struct("Imported")
+            .field("client_id", id)
+            .field("unfit", &unfit)
+            .field("notes", notes)
+            .finish_non_exhaustive()
     }
 }
 
