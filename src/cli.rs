@@ -11,6 +11,7 @@ pub mod client;
 pub mod clients_table;
 mod duration;
 pub mod http;
+pub mod import;
 pub mod key;
 pub mod local;
 pub mod merge;

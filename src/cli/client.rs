@@ -20,6 +20,7 @@ use self::{
 use super::{
     Failure,
     clients_table::{Applied, ClientsTable},
+    import,
     local::{self, DEFAULT_DATA_DIR},
     merge::{later_than, new_client},
     read, registration,
@@ -89,6 +90,9 @@ enum Command {
     #[command(after_help = "Example:\n  mintlet client apply --local -f clients.json\n\n\
         The file: {\"clients\":[{\"client_id\":\"billing\",\"client_secret\":\"...\",\"scope\":\"read write\"}]}")]
     Apply(Apply),
+    /// Take over the clients of another system, with their ids and secrets
+    #[command(after_help = import::HELP)]
+    Import(import::Args),
     /// Refuse tokens to a client
     #[command(after_help = "Example:\n  mintlet client disable --local --client-id billing")]
     Disable(One),
@@ -144,6 +148,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::List(list) => target.list(&list).await,
         Command::Show(one) => target.show(&one).await,
         Command::Apply(apply) => target.apply(&apply).await,
+        Command::Import(args) => import::run(args, &target.clients().await?, target.json).await,
         Command::Disable(one) => target.disable(&one, true).await,
         Command::Enable(one) => target.disable(&one, false).await,
         Command::Delete(one) => target.delete(&one).await,

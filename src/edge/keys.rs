@@ -167,7 +167,8 @@ pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> 
     }
 }
 
-fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+/// Reads a file that nobody but its owner may read.
+pub(crate) fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
     #[cfg(unix)]

@@ -15,6 +15,8 @@ mod clients;
 mod credentials;
 mod events;
 mod fuzz;
+mod import;
+mod import_refused;
 mod key_source;
 mod keys;
 mod long_lived;
