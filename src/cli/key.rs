@@ -35,7 +35,7 @@ pub struct Args {
 }
 
 #[derive(Debug, ClapArgs)]
-struct Place {
+pub(super) struct Place {
     /// The file that holds the key ring [default: $SIGNING_KEYS_FILE]
     #[arg(long, global = true, conflicts_with = "secret_id")]
     file: Option<PathBuf>,
@@ -151,13 +151,23 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
 }
 
 impl Place {
+    /// Whether a flag says where the ring is.
+    pub(super) fn is_given(&self) -> bool {
+        self.file.is_some() || self.secret_id.is_some()
+    }
+
+    /// The file and the secret that are named.
+    pub(super) fn named(self) -> (Option<PathBuf>, Option<String>) {
+        // Only where no flag says which: a variable never stands beside the other flag.
+        if self.is_given() {
+            (self.file, self.secret_id)
+        } else {
+            (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID"))
+        }
+    }
+
     async fn source(self) -> Result<Source, Failure> {
-        let (file, secret_id) = match (self.file, self.secret_id) {
-            // Only where no flag says which: a variable never stands beside the other flag.
-            (None, None) => (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID")),
-            flags => flags,
-        };
-        match (file, secret_id) {
+        match self.named() {
             (Some(path), None) => Ok(Source::File(path)),
             (None, Some(id)) => {
                 let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;

@@ -11,7 +11,7 @@ use super::{
     Failure,
     clients_table::ClientsTable,
     http, key,
-    local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
+    local::{self, DEFAULT_DATA_DIR, DataDir, Engine, KEYS_FILE},
     merge::new_client,
     read, registration, variable,
 };
@@ -46,7 +46,6 @@ pub struct Args {
     dynamodb_port: u16,
 }
 
-const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
 const HONOURED: [&str; 6] =
     ["ISSUER", "DIALECTS", "ACCESS_TOKEN_LIFETIME", "CLIENT_CACHE_TTL", "KEYS_CACHE_TTL", "LOG_LEVEL"];
@@ -86,7 +85,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let handler = Arc::new(Handler::new(&config).map_err(Failure::new)?);
     handler.warm_up().await;
     if let Some(data_dir) = &mut data_dir {
-        data_dir.announce(engine.endpoint())?;
+        data_dir.announce(engine.endpoint(), &format!("http://{address}"))?;
     }
     let stop = stop_signal().map_err(Failure::new)?;
     announce(&address.to_string(), &config, &engine, demo.as_ref());
