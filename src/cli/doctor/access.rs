@@ -18,7 +18,7 @@ use crate::edge::aws;
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const CONFIG_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Every call that was made, in order.
+/// Every call that was made.
 #[derive(Default)]
 pub struct Calls(RefCell<Vec<Call>>);
 
@@ -102,9 +102,11 @@ impl Calls {
         result
     }
 
-    /// All of them.
+    /// All of them, in an order that does not hang on which was answered first.
     pub fn into_inner(self) -> Vec<Call> {
-        self.0.into_inner()
+        let mut calls = self.0.into_inner();
+        calls.sort_by(|a, b| (a.action, &a.resource).cmp(&(b.action, &b.resource)));
+        calls
     }
 }
 
@@ -147,7 +149,7 @@ pub fn judge(calls: &[Call]) -> Vec<Finding> {
 pub async fn sdk_config() -> Result<SdkConfig, Box<Finding>> {
     let ready = async {
         let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(("no AWS region is set".to_owned(), "set AWS_REGION, or `region` in the profile"));
         }
         let fix = "sign in (`aws sso login`), or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";

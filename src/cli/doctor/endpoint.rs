@@ -276,8 +276,8 @@ fn clock(health: &Result<Answer, String>) -> Finding {
         return check.skipped("the endpoint sends no Date");
     };
     let off = ahead.unsigned_abs();
-    let side = if ahead < 0 { "behind" } else { "ahead of" };
     if off > MOST_SKEW {
+        let side = if ahead < 0 { "behind" } else { "ahead of" };
         check.warning(
             format!(
                 "the endpoint's clock is {} {side} this machine's: a verifier with such a clock refuses tokens",
@@ -286,7 +286,7 @@ fn clock(health: &Result<Answer, String>) -> Finding {
             "set this machine's clock (`timedatectl set-ntp true`); AWS keeps its own",
         )
     } else {
-        check.ok(format!("the endpoint's clock is {} {side} this machine's", span(off)))
+        check.ok(format!("the endpoint's clock and this machine's differ by {}", span(off)))
     }
 }
 

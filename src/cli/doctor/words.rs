@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-/// A time span as people say it: of two units at most the larger, rounded down.
+/// A time span in one unit, rounded down.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
+        120..10_800 => format!("{} min", seconds / 60),
+        10_800..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} d", seconds / 86_400),
     }
 }
@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn a_span_is_told_in_its_largest_fitting_unit() {
-        let told = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(span);
-        assert_eq!(told, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+        let told = [0, 119, 120, 10_799, 10_800, 172_799, 172_800].map(span);
+        assert_eq!(told, ["0 s", "119 s", "2 min", "179 min", "3 h", "47 h", "2 d"]);
     }
 
     #[test]
