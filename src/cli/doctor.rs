@@ -136,7 +136,7 @@ async fn backends(args: Args, has_endpoint: bool) -> Result<(Subject, Seen), Fai
     let clients_table = subject.clients_table.as_deref().map_err(|why| *why);
     let state_table = subject.state_table.as_deref().map_err(|why| *why);
     let (tables, ring, clients) = tokio::join!(
-        tables::observe(&calls, &subject.dynamodb, clients_table, state_table, subject.is_local),
+        tables::observe(&calls, &subject.dynamodb, clients_table, state_table, subject.is_embedded),
         ring::observe(&calls, subject.source.clone()),
         clients::observe(&calls, &subject.dynamodb, clients_table),
     );
@@ -155,12 +155,12 @@ fn judge(subject: Subject, seen: Seen, now: u64, expiring_within: u64, rotation_
     let client_terms = clients::Terms { now, expiring_within, place: &subject.client_flags };
     let mut findings = match subject.credentials {
         Some(finding) => vec![*finding],
-        None if subject.is_local => vec![Check::Permissions.skipped("local mode knows no permissions")],
-        None => access::judge(&seen.calls.into_inner()),
+        None if subject.needs_aws => access::judge(&seen.calls.into_inner()),
+        None => vec![Check::Permissions.skipped("AWS is not asked, and local mode knows no permissions")],
     };
     let named = |table: &Result<String, &'static str>| table.clone().unwrap_or_default();
     let (clients_table, state_table) = (named(&subject.clients_table), named(&subject.state_table));
-    findings.extend(tables::judge(&seen.tables, &clients_table, &state_table, subject.is_local));
+    findings.extend(tables::judge(&seen.tables, &clients_table, &state_table, subject.is_embedded));
     findings.extend(ring::judge(&seen.ring, &ring_terms));
     findings.extend(match &seen.endpoint {
         Some((observed, place)) => endpoint::judge(observed, place, seen.ring.as_ref().ok(), now),

@@ -1,5 +1,6 @@
 """A deployment's life, in order: empty, keyed, used, changed, with its backends failing. Each test starts where the last ended."""
 
+import json
 import re
 import time
 
@@ -174,6 +175,36 @@ def test_the_metadata_names_this_api(stack, path):
     assert metadata["issuer"] == stack.issuer
     assert metadata["token_endpoint"] == f"{stack.issuer}/oauth2/token"
     assert metadata["jwks_uri"].startswith(f"{stack.issuer}/")
+
+
+def test_the_doctor_finds_the_deployment_well(stack):
+    code, findings = stack.doctor()
+    amiss = {check: found for check, found in findings.items() if any("fix" in finding for finding in found)}
+    assert (code, amiss) == (0, {})
+    looked_at = {check for check, found in findings.items() if found[0]["status"] == "ok"}
+    assert looked_at >= {
+        "permissions", "clients-table", "clients-recovery", "clients-deletion-protection", "clients-encryption",
+        "state-table", "state-ttl", "ring", "active-key", "health", "metadata", "issuer", "jwks", "jwks-kids", "clock", "clients",
+    }
+
+
+def test_the_doctor_tells_what_its_caller_may_not_do_from_what_is_broken(cloud, stack):
+    iam = cloud.client("iam")
+    iam.create_user(UserName="onlooker")
+    table = f"arn:aws:dynamodb:{REGION}:000000000000:table/{stack.outputs['ClientsTableName']}"
+    statement = {"Effect": "Allow", "Action": "dynamodb:DescribeTable", "Resource": table}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="onlooker", PolicyName="look", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="onlooker")["AccessKey"]
+    code, findings = stack.doctor(AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"])
+    assert code == 1
+    assert [finding["fix"].split()[3] for finding in findings["permissions"]] == [
+        "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:Scan",
+        "secretsmanager:GetSecretValue",
+    ]
+    assert findings["clients-table"][0]["status"] == "ok"
+    for check in ("clients-recovery", "state-table", "state-ttl", "ring", "jwks-kids", "clients"):
+        assert findings[check][0]["status"] == "skipped", check
 
 
 def test_deploying_again_changes_nothing(stack):

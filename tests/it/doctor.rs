@@ -57,9 +57,12 @@ impl Ward {
         format!("{}/signing-keys.json", self.desk.data())
     }
 
+    fn engine(&self) -> &str {
+        self.desk.server.announced[2].trim_start_matches("DynamoDB  ").split(' ').next().unwrap()
+    }
+
     fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let announced = &self.desk.server.announced[2];
-        local::sdk(announced.trim_start_matches("DynamoDB  ").split(' ').next().unwrap())
+        local::sdk(self.engine())
     }
 
     async fn register(&self, id: &str, more: &Value) {
@@ -390,6 +393,17 @@ async fn an_aws_that_is_not_there_is_a_fault_of_what_was_asked_first() {
         (report.code, checks.as_slice()),
         (2, &["clients-table", "state-table", "ring", "clients"].map(str::to_owned)[..])
     );
+}
+
+#[tokio::test]
+async fn the_embedded_engine_is_known_by_its_endpoint_too() {
+    let ward = Ward::open().await;
+    let args = ["doctor", "--json", "--clients-table", "mintlet-clients", "--state-table", "mintlet-state"];
+    let mut command = mintlet(&args);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", ward.engine()).env("SIGNING_KEYS_FILE", ward.ring());
+    let report = Report::of(&command.output().await.unwrap());
+    assert_eq!(report.amiss(), (0, vec![]));
+    assert_eq!((&report.finding("ring")["status"], &report.finding("clients")["status"]), (&json!("ok"), &json!("ok")));
 }
 
 #[tokio::test]

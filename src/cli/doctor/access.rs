@@ -8,10 +8,7 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use super::{
-    finding::{Check, Finding},
-    words::few,
-};
+use super::finding::{Check, Finding};
 use crate::edge::aws;
 
 /// How long one call may take.
@@ -133,13 +130,13 @@ pub fn judge(calls: &[Call]) -> Vec<Finding> {
         return denials;
     }
     let allowed = calls.iter().filter(|call| matches!(call.outcome, Outcome::Allowed));
-    let mut allowed: Vec<String> = allowed.map(|call| call.action.to_owned()).collect();
+    let mut allowed: Vec<&str> = allowed.map(|call| call.action).collect();
     allowed.sort_unstable();
     allowed.dedup();
     if allowed.is_empty() {
         return vec![Check::Permissions.skipped("AWS was not asked, or did not answer")];
     }
-    vec![Check::Permissions.ok(format!("the caller may do all that was asked for: {}", few(&allowed)))]
+    vec![Check::Permissions.ok(format!("the caller may do all that was asked for: {}", allowed.join(", ")))]
 }
 
 /// The region and the credentials of the ordinary chain, asked for once for all calls.
@@ -187,7 +184,8 @@ impl Unseen {
         match self {
             Self::NotAsked(why) => check.skipped(why),
             Self::Refused(action) => check.skipped(format!("{action} is refused: see access")),
-            Self::Missing(_) | Self::Failed(_) => check.skipped(format!("see {}", other.name())),
+            Self::Missing(_) => check.skipped(format!("see {}", other.name())),
+            Self::Failed(why) => check.skipped(why),
         }
     }
 }

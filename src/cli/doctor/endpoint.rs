@@ -219,7 +219,7 @@ fn kids_match(kids: &[String], ring: Option<&KeyRing>, now: u64) -> Finding {
     }
     match unpublished.iter().find(|held| held.created_at.saturating_add(KEYS_LAG) <= now) {
         Some(held) => check.fault(
-            format!("key {} of the ring is not published: no verifier can know it", held.key.kid()),
+            format!("key {} of the ring is not published: no verifier can know it", foreign(held.key.kid())),
             "look into the function's log: it says what keeps it from the key ring",
         ),
         None if !unpublished.is_empty() => {

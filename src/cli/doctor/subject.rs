@@ -12,8 +12,10 @@ use crate::{
 
 /// What is looked at besides the endpoint; `Err` says why something is not.
 pub(super) struct Subject {
-    /// Whether all of it is a running `mintlet serve`.
-    pub(super) is_local: bool,
+    /// Whether the tables are those of a `mintlet serve`.
+    pub(super) is_embedded: bool,
+    /// Whether AWS has to be asked for any of it.
+    pub(super) needs_aws: bool,
     pub(super) dynamodb: Result<DynamoDb, String>,
     pub(super) clients_table: Result<String, &'static str>,
     pub(super) state_table: Result<String, &'static str>,
@@ -110,7 +112,8 @@ impl Subject {
             }
         };
         Ok(Self {
-            is_local,
+            is_embedded: engine.is_some(),
+            needs_aws,
             dynamodb,
             clients_table: clients_table.ok_or("not given: --clients-table, or CLIENTS_TABLE"),
             state_table: state_table.ok_or("not given: --state-table, or STATE_TABLE"),

@@ -50,11 +50,11 @@ pub async fn observe(
     sdk: &Result<Sdk, String>,
     clients: Result<&str, &str>,
     state: Result<&str, &str>,
-    is_local: bool,
+    is_embedded: bool,
 ) -> Tables {
     let recovery = async {
         let (sdk, table) = given(sdk, clients)?;
-        if is_local {
+        if is_embedded {
             return Err(Unseen::NotAsked(LOCAL.to_owned()));
         }
         let call = sdk.describe_continuous_backups().table_name(table).send();
@@ -105,10 +105,10 @@ pub(super) fn given<'a>(
 
 /// Holds the tables against what template.yaml makes.
 #[must_use]
-pub fn judge(tables: &Tables, clients: &str, state: &str, is_local: bool) -> Vec<Finding> {
+pub fn judge(tables: &Tables, clients: &str, state: &str, is_embedded: bool) -> Vec<Finding> {
     let mut findings = vec![table(Check::ClientsTable, &tables.clients, clients, CLIENTS_KEY, "--clients-table")];
     findings.push(recovery(&tables.recovery, clients));
-    findings.extend(settings(&tables.clients, clients, is_local));
+    findings.extend(settings(&tables.clients, clients, is_embedded));
     findings.push(table(Check::StateTable, &tables.state, state, STATE_KEY, "--state-table"));
     findings.push(ttl(&tables.ttl, state));
     findings
@@ -166,11 +166,11 @@ fn recovery(seen: &Result<bool, Unseen>, name: &str) -> Finding {
     }
 }
 
-fn settings(seen: &Result<TableDescription, Unseen>, name: &str, is_local: bool) -> [Finding; 2] {
+fn settings(seen: &Result<TableDescription, Unseen>, name: &str, is_embedded: bool) -> [Finding; 2] {
     let (deletion, encryption) = (Check::ClientsDeletion, Check::ClientsEncryption);
     let table = match seen {
         Err(unseen) => return [deletion, encryption].map(|check| unseen.follows(check, Check::ClientsTable)),
-        Ok(_) if is_local => return [deletion, encryption].map(|check| check.skipped(LOCAL)),
+        Ok(_) if is_embedded => return [deletion, encryption].map(|check| check.skipped(LOCAL)),
         Ok(table) => table,
     };
     let deletion = if table.deletion_protection_enabled == Some(true) {

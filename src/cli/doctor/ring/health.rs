@@ -2,7 +2,7 @@
 
 use super::super::{
     finding::{Check, Finding},
-    words::{count, few, span},
+    words::{count, few, foreign, span, word},
 };
 use crate::{
     keyring::{KeyRing, RingKey},
@@ -53,7 +53,7 @@ fn active_key(ring: &KeyRing, terms: &Terms<'_>) -> Finding {
         let fix = format!("mintlet key generate {} --activate-in 0", terms.place);
         return check.fault("no key signs: the token endpoints answer 503", fix);
     };
-    let signs = format!("{} key {} signs where a client says nothing else", key.alg().as_str(), key.kid());
+    let signs = format!("{} key {} signs where a client says nothing else", key.alg().as_str(), foreign(key.kid()));
     match key.alg() {
         Alg::RS256 | Alg::PS256 => check.ok(signs),
         Alg::ES256 | Alg::ES384 | Alg::EdDSA => {
@@ -105,12 +105,12 @@ fn next_key(ring: &KeyRing, alg: Alg, terms: &Terms<'_>) -> Option<Finding> {
     let (check, now, name) = (Check::NextKey, terms.now, alg.as_str());
     let kid = ring.signer(Some(alg), now)?.kid();
     let signer = ring.keys().iter().find(|held| held.key.kid() == kid)?;
-    let generate = format!("mintlet key generate {} --alg {name}", terms.place);
+    let (shown, generate) = (foreign(kid), format!("mintlet key generate {} --alg {name}", terms.place));
     if let Some(end) = signer.retire_at
         && ring.signer(Some(alg), end).is_none()
     {
         let left = end - now;
-        let what = format!("{name} key {kid} signs for {} more, and no key follows: then 503", span(left));
+        let what = format!("{name} key {shown} signs for {} more, and no key follows: then 503", span(left));
         let lead = if left < LEAST_LEAD { " --activate-in 0" } else { "" };
         let fix = format!("{generate}{lead}");
         return Some(if left < LEAST_LEAD { check.fault(what, fix) } else { check.warning(what, fix) });
@@ -119,17 +119,17 @@ fn next_key(ring: &KeyRing, alg: Alg, terms: &Terms<'_>) -> Option<Finding> {
     let next = next.filter(|held| held.is_active(held.activate_at)).min_by_key(|held| held.activate_at);
     if let Some(next) = next {
         let signs = span(next.activate_at - now);
-        return Some(check.ok(format!("{name} key {} signs from in {signs} on", next.key.kid())));
+        return Some(check.ok(format!("{name} key {} signs from in {signs} on", foreign(next.key.kid()))));
     }
     let age = now.saturating_sub(signer.activate_at);
     let (told, period) = (span(age), span(terms.rotation_period));
     Some(if age >= terms.rotation_period {
         check.warning(
-            format!("{name} key {kid} has signed for {told} ({period} is the period), and no key follows"),
+            format!("{name} key {shown} has signed for {told} ({period} is the period), and no key follows"),
             generate,
         )
     } else {
-        check.ok(format!("{name} key {kid} has signed for {told}; a next one is due at {period}"))
+        check.ok(format!("{name} key {shown} has signed for {told}; a next one is due at {period}"))
     })
 }
 
@@ -142,6 +142,7 @@ fn leads(ring: &KeyRing, terms: &Terms<'_>) -> Vec<Finding> {
             return None;
         }
         let (kid, alg, place) = (held.key.kid(), held.key.alg().as_str(), terms.place);
+        let (shown, kid) = (foreign(kid), word(kid));
         let signs = if held.activate_at > terms.now {
             format!("will sign in {}", span(held.activate_at - terms.now))
         } else {
@@ -149,7 +150,7 @@ fn leads(ring: &KeyRing, terms: &Terms<'_>) -> Vec<Finding> {
         };
         Some(check.warning(
             format!(
-                "{alg} key {kid} {signs}; verifiers that fetched the keys before may refuse its tokens for {} yet",
+                "{alg} key {shown} {signs}; verifiers that fetched the keys before may refuse its tokens for {} yet",
                 span(settled - terms.now)
             ),
             format!("mintlet key retire {place} --kid {kid}, then mintlet key generate {place} --alg {alg}"),
@@ -184,10 +185,10 @@ fn ties(ring: &KeyRing, terms: &Terms<'_>) -> Vec<Finding> {
             format!(
                 "{} keys {} and {} have the same activate_at: only the first signs",
                 held.key.alg().as_str(),
-                first.key.kid(),
-                held.key.kid()
+                foreign(first.key.kid()),
+                foreign(held.key.kid())
             ),
-            format!("mintlet key retire {} --kid {}", terms.place, held.key.kid()),
+            format!("mintlet key retire {} --kid {}", terms.place, word(held.key.kid())),
         ))
     });
     let tied: Vec<_> = tied.collect();
@@ -215,7 +216,7 @@ fn published(ring: &KeyRing, terms: &Terms<'_>) -> Finding {
 
 fn prunable(ring: &KeyRing, terms: &Terms<'_>) -> Option<Finding> {
     let over = ring.keys().iter().filter(|held| !held.is_published(terms.now));
-    let kids: Vec<String> = over.map(|held| held.key.kid().to_owned()).collect();
+    let kids: Vec<String> = over.map(|held| foreign(held.key.kid())).collect();
     let told = format!(
         "{} can be taken out of the ring, as its last token has expired: {}",
         count(kids.len(), "key"),
