@@ -182,10 +182,9 @@ impl Unseen {
     /// The finding of a check that needs what another check has already said is not there.
     pub(super) fn follows(&self, check: Check, other: Check) -> Finding {
         match self {
-            Self::NotAsked(why) => check.skipped(why),
+            Self::NotAsked(why) | Self::Failed(why) => check.skipped(why),
             Self::Refused(action) => check.skipped(format!("{action} is refused: see access")),
             Self::Missing(_) => check.skipped(format!("see {}", other.name())),
-            Self::Failed(why) => check.skipped(why),
         }
     }
 }

@@ -37,8 +37,8 @@ fn amiss(readable: Vec<Client>) -> Vec<(&'static str, &'static str, Option<Strin
         .collect()
 }
 
-fn rotate(id: &str, more: &str) -> Option<String> {
-    Some(format!("mintlet client rotate-secret --local --client-id {id}{more}"))
+fn rotate(id: &str, more: &str) -> String {
+    format!("mintlet client rotate-secret --local --client-id {id}{more}")
 }
 
 #[test]
@@ -51,20 +51,20 @@ fn clients_with_secrets_that_last_are_well() {
 #[test]
 fn a_secret_that_expires_is_told_only_if_no_other_lasts() {
     let last = client("a b", &[(FAST, Some(NOW + 30 * DAY - 1))], &json!({}));
-    assert_eq!(amiss(vec![last.clone()]), [("secret-expiry", "warning", rotate("'a b'", ""))]);
+    assert_eq!(amiss(vec![last.clone()]), [("secret-expiry", "warning", Some(rotate("'a b'", "")))]);
     let rotated = client("c", &[(FAST, Some(NOW + DAY)), (FAST, None)], &json!({}));
     assert_eq!(amiss(vec![rotated]), []);
     let both = client("d", &[(FAST, Some(NOW + DAY)), (FAST, Some(NOW + 2 * DAY))], &json!({}));
     let findings = judged(vec![last, both]);
     let finding = findings.iter().find(|finding| finding.check == Check::SecretExpiry).unwrap();
     assert_eq!(finding.what, "the last secret of 2 clients expires within 30 d: a b (in 29 d), d (in 2 d)");
-    assert_eq!((finding.verdict.fix(), finding.about.len()), (rotate("ID", "").as_deref(), 2));
+    assert_eq!((finding.verdict.fix(), finding.about.len()), (Some(rotate("ID", "").as_str()), 2));
 }
 
 #[test]
 fn a_client_whose_secrets_have_all_expired_gets_no_token() {
     let expired = client("a", &[(FAST, Some(NOW))], &json!({}));
-    let told = [("working-secret", "warning", rotate("a", ", or disable it"))];
+    let told = [("working-secret", "warning", Some(rotate("a", ", or disable it")))];
     assert_eq!(amiss(vec![expired]), told);
     assert_eq!(amiss(vec![client("a", &[], &json!({}))]), told);
     assert_eq!(amiss(vec![client("a", &[(FAST, Some(NOW)), (FAST, None)], &json!({}))]), []);
@@ -87,7 +87,7 @@ fn a_disabled_client_is_a_note_whatever_its_secrets() {
 fn slow_hashes_are_a_note_and_more_than_two_of_a_client_a_warning() {
     let slow = |number| client("a", &vec![(SLOW, None); number], &json!({}));
     assert_eq!(amiss(vec![slow(2)]), [("slow-hashes", "note", None)]);
-    assert_eq!(amiss(vec![slow(3)]), [("slow-hashes", "warning", rotate("a", " --overlap 0"))]);
+    assert_eq!(amiss(vec![slow(3)]), [("slow-hashes", "warning", Some(rotate("a", " --overlap 0")))]);
 }
 
 #[test]
