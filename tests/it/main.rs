@@ -25,6 +25,7 @@ mod outages;
 mod outcomes;
 mod runtime_api;
 mod server;
+mod state;
 mod store;
 mod support;
 mod tokens;
