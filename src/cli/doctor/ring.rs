@@ -76,7 +76,7 @@ pub fn judge(seen: &Result<KeyRing, Trouble>, terms: &Terms<'_>) -> Vec<Finding>
         Ok(ring) => {
             let mut findings = Vec::new();
             findings.extend(terms.is_file.then(|| Check::FileMode.ok("only its owner can read the file")));
-            findings.push(Check::Ring.ok(format!("{} can be read", terms.place)));
+            findings.push(Check::Ring.ok(format!("the ring of {} can be read", terms.place)));
             findings.push(Check::KidUnique.ok("every kid stands once"));
             findings.extend(health(ring, terms));
             findings
