@@ -9,6 +9,7 @@ macro_rules! say {
 
 pub mod client;
 pub mod clients_table;
+pub mod doctor;
 mod duration;
 pub mod http;
 pub mod import;
@@ -59,6 +60,8 @@ enum Command {
     Key(key::Args),
     /// Look into tokens
     Token(token::Args),
+    /// Check a deployment, or the local one, and say how to mend what is found
+    Doctor(doctor::Args),
 }
 
 /// Why a command could not be carried out: a text for the terminal, without any secret.
@@ -93,6 +96,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Client(args) => client::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Token(args) => token::run(args),
+        Command::Doctor(args) => Ok(Box::pin(doctor::run(args)).await),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("mintlet: {failure}");

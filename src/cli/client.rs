@@ -256,7 +256,7 @@ impl Target {
 }
 
 // Somebody who only names an endpoint on this machine means `mintlet serve`, which takes any credentials.
-fn endpoint_without_credentials() -> Option<String> {
+pub(super) fn endpoint_without_credentials() -> Option<String> {
     let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB")?;
     let here =
         ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|here| endpoint.starts_with(here));

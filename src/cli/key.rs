@@ -153,18 +153,23 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
 }
 
 impl Place {
-    /// Whether no flag names a place.
-    pub(super) fn is_unsaid(&self) -> bool {
-        self.file.is_none() && self.secret_id.is_none()
+    /// Whether a flag says where the ring is.
+    pub(super) fn is_given(&self) -> bool {
+        self.file.is_some() || self.secret_id.is_some()
+    }
+
+    /// The file and the secret that are named.
+    pub(super) fn named(self) -> (Option<PathBuf>, Option<String>) {
+        // Only where no flag says which: a variable never stands beside the other flag.
+        if self.is_given() {
+            (self.file, self.secret_id)
+        } else {
+            (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID"))
+        }
     }
 
     pub(super) async fn source(self) -> Result<Source, Failure> {
-        let (file, secret_id) = match (self.file, self.secret_id) {
-            // Only where no flag says which: a variable never stands beside the other flag.
-            (None, None) => (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID")),
-            flags => flags,
-        };
-        match (file, secret_id) {
+        match self.named() {
             (Some(path), None) => Ok(Source::File(path)),
             (None, Some(id)) => {
                 let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;

@@ -93,7 +93,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let handler = Arc::new(Handler::new(&config).map_err(Failure::new)?);
     handler.warm_up().await;
     if let Some(data_dir) = &mut data_dir {
-        data_dir.announce(engine.endpoint())?;
+        data_dir.announce(engine.endpoint(), &format!("http://{address}"))?;
     }
     let stop = stop_signal().map_err(Failure::new)?;
     announce(&address.to_string(), &config, &engine, demo.as_ref());

@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_sdk_secretsmanager::Client as Sdk;
+use aws_sdk_secretsmanager::{Client as Sdk, operation::get_secret_value::GetSecretValueOutput, primitives::Blob};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -158,12 +158,33 @@ pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> 
     match source {
         Source::Secret { sdk, id } => {
             let output = sdk.get_secret_value().secret_id(id).send().await.map_err(|error| aws::fault(&error))?;
-            let text = output.secret_string.map(String::into_bytes);
-            let bytes = text.or(output.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner));
-            bytes.map(Zeroizing::new).ok_or_else(|| "the secret has no value".to_owned())
+            secret_value(output).ok_or_else(|| "the secret has no value".to_owned())
         }
         Source::File(path) => read_private_file(path),
         Source::Inline(json) => Ok(Zeroizing::clone(json)),
+    }
+}
+
+/// What a secret's version holds, as text or as bytes.
+#[must_use]
+pub fn secret_value(output: GetSecretValueOutput) -> Option<Zeroizing<Vec<u8>>> {
+    let text = output.secret_string.map(String::into_bytes);
+    text.or(output.secret_binary.map(Blob::into_inner)).map(Zeroizing::new)
+}
+
+/// The permission bits of a file, if they let others than its owner at it.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
     }
 }
 
@@ -171,13 +192,8 @@ pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> 
 pub(crate) fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(format!("{shown}: its mode {mode:04o} lets others read it; run chmod 600 on it"));
-        }
+    if let Some(mode) = open_to_others(path) {
+        return Err(format!("{shown}: its mode {mode:04o} lets others read it; run chmod 600 on it"));
     }
     if !metadata.is_file() {
         return Err(format!("{shown}: not a file"));

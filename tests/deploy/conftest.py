@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,6 +124,22 @@ class Stack:
             "STATE_TABLE": self.outputs["StateTableName"],
         }
         return run(MINTLET, *arguments, env=environment)
+
+    def doctor(self, *arguments, **credentials):
+        """What the doctor says of the whole deployment: its exit code, and its findings by check."""
+        done = subprocess.run(
+            [
+                MINTLET, "doctor", "--json", "--url", self.url, "--issuer", self.issuer,
+                "--clients-table", self.outputs["ClientsTableName"], "--state-table", self.outputs["StateTableName"],
+                "--secret-id", self.outputs["SigningKeysSecretArn"], *arguments,
+            ],
+            capture_output=True, text=True, timeout=60, env=self.cloud.environment | credentials,
+        )
+        assert done.stderr == ""
+        findings = {}
+        for finding in json.loads(done.stdout)["findings"]:
+            findings.setdefault(finding["check"], []).append(finding)
+        return done.returncode, findings
 
     def generate_key(self, *arguments):
         return self.mintlet("key", "generate", "--secret-id", self.outputs["SigningKeysSecretArn"], *arguments)

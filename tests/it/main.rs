@@ -13,6 +13,7 @@ mod borders;
 mod cli;
 mod clients;
 mod credentials;
+mod doctor;
 mod events;
 mod fuzz;
 mod import;

@@ -162,7 +162,7 @@ impl Target {
     }
 
     async fn source(&self, keys: Place) -> Result<Source, Failure> {
-        if self.local && keys.is_unsaid() {
+        if self.local && !keys.is_given() {
             let path = self.data_dir.join(KEYS_FILE);
             return if path.exists() {
                 Ok(Source::File(path))
