@@ -12,7 +12,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::service::Record;
+use crate::{keyring::KeyRing, service::Record};
+
+// Heard at any level: an alarm depends on it.
+const KEY_RING: &str = "key_ring";
 
 /// Starts logging JSON lines on standard output, for CloudWatch.
 pub fn start_json(level: LevelFilter) {
@@ -34,7 +37,9 @@ fn start(level: LevelFilter, lines: impl Layer<Layered<Targets, Registry>> + Sen
         // The embedded engine warns of every condition that is not met.
         .with_target("dynoxide", LevelFilter::ERROR)
         .with_target("mintlet", level)
-        .with_target("token", level);
+        .with_target("token", level)
+        .with_target("rotate", level)
+        .with_target(KEY_RING, LevelFilter::INFO);
     // A second start, in a test binary, changes nothing.
     drop(tracing_subscriber::registry().with(targets).with(lines).try_init());
     std::panic::set_hook(Box::new(|panic| {
@@ -73,6 +78,16 @@ pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_s
     } else {
         line!(Level::INFO);
     }
+}
+
+/// Logs that the key ring was read, and how old its newest key is: what `infra/alarms.yaml` watches.
+pub fn log_key_ring(ring: &KeyRing, now: u64) {
+    tracing::info!(
+        target: KEY_RING,
+        keys = ring.keys().len(),
+        newest_key_age = ring.newest_key_age(now),
+        "key ring read"
+    );
 }
 
 fn micros(duration: Duration) -> u64 {
