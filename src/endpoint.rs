@@ -108,6 +108,9 @@ mod tests {
     #[test]
     fn the_published_keys_are_cached_for_as_long_as_rotation_reckons_with() {
         let answer = cacheable(Vec::new());
-        assert_eq!(answer.headers()[header::CACHE_CONTROL], format!("public, max-age={}", crate::keyring::JWKS_MAX_AGE));
+        assert_eq!(
+            answer.headers()[header::CACHE_CONTROL],
+            format!("public, max-age={}", crate::keyring::JWKS_MAX_AGE)
+        );
     }
 }

@@ -11,9 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_sdk_secretsmanager::{
-    Client as Sdk, operation::get_secret_value::GetSecretValueOutput, primitives::Blob,
-};
+use aws_sdk_secretsmanager::{Client as Sdk, operation::get_secret_value::GetSecretValueOutput, primitives::Blob};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 

@@ -125,8 +125,8 @@ impl Rotator {
             return Err(RotationFault(format!("the version {version} has no value: createSecret has to come first")));
         };
         let pending = Ring::parse(json);
-        let pending =
-            pending.map_err(|fault| RotationFault(format!("the version {version} is no key ring: {fault}; {clear}")))?;
+        let pending = pending
+            .map_err(|fault| RotationFault(format!("the version {version} is no key ring: {fault}; {clear}")))?;
         let made_from = pending.document.made_from.as_deref();
         let current_ring = self.current(current).await?;
         // When rotation is set up without rotating, this step is called alone, with a copy.
@@ -136,7 +136,9 @@ impl Rotator {
         }
         if let Some(bad) = pending.keys.keys().iter().find(|held| !held.key.verifies()) {
             let kid = bad.key.kid();
-            return Err(RotationFault(format!("what the key {kid} signs does not verify with what it publishes; {clear}")));
+            return Err(RotationFault(format!(
+                "what the key {kid} signs does not verify with what it publishes; {clear}"
+            )));
         }
         match rotation::lost(&current_ring.keys, &pending.keys, now) {
             None => Ok(()),
@@ -156,7 +158,9 @@ impl Rotator {
         let secret = self.sdk.describe_secret().secret_id(&self.secret_id).send().await;
         let secret = secret.map_err(|error| RotationFault(aws::fault(&error)))?;
         if ![secret.arn(), secret.name()].contains(&Some(meant)) {
-            return Err(RotationFault("this function rotates another secret: SIGNING_KEYS_SECRET_ID names it".to_owned()));
+            return Err(RotationFault(
+                "this function rotates another secret: SIGNING_KEYS_SECRET_ID names it".to_owned(),
+            ));
         }
         if secret.rotation_enabled() != Some(true) {
             return Err(RotationFault("rotation is not enabled for this secret".to_owned()));
@@ -167,8 +171,8 @@ impl Rotator {
     // The ring that a rotation starts from: an empty one, if the secret was just deployed.
     async fn current(&self, version: Option<&str>) -> Result<Ring, RotationFault> {
         let Some(version) = version else { return Ok(Ring::default()) };
-        let changed = || RotationFault("the ring was changed a moment ago; run this step again".to_owned());
-        let json = self.value(version, CURRENT).await?.ok_or_else(changed)?;
+        let gone = || RotationFault("the current version has no value".to_owned());
+        let json = self.value(version).await?.ok_or_else(gone)?;
         if json.trim_ascii().is_empty() {
             return Ok(Ring::default());
         }
@@ -177,14 +181,15 @@ impl Rotator {
 
     // RotateSecret makes the pending version without a value.
     async fn pending(&self, version: &str) -> Result<Option<Zeroizing<Vec<u8>>>, RotationFault> {
-        Ok(self.value(version, PENDING).await?.filter(|json| !json.trim_ascii().is_empty()))
+        Ok(self.value(version).await?.filter(|json| !json.trim_ascii().is_empty()))
     }
 
-    async fn value(&self, version: &str, stage: &str) -> Result<Option<Zeroizing<Vec<u8>>>, RotationFault> {
-        let get = self.sdk.get_secret_value().secret_id(&self.secret_id).version_id(version).version_stage(stage);
-        match get.send().await {
+    async fn value(&self, version: &str) -> Result<Option<Zeroizing<Vec<u8>>>, RotationFault> {
+        match self.sdk.get_secret_value().secret_id(&self.secret_id).version_id(version).send().await {
             Ok(output) => Ok(keys::value(output)),
-            Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => {
+            Err(error)
+                if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
+            {
                 Ok(None)
             }
             Err(error) => Err(RotationFault(aws::fault(&error))),

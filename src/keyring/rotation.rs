@@ -3,6 +3,8 @@
 
 use std::{cmp::Reverse, fmt};
 
+use serde::Serialize;
+
 use super::{JWKS_MAX_AGE, KeyRecord, KeyRing, MAX_CACHE_TTL, RingDocument};
 use crate::oauth::{client::OutOfRange, jwt::Alg};
 
@@ -28,7 +30,8 @@ pub struct Rotation {
 }
 
 /// What a rotation did about a key, or did not do about an algorithm.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
 pub enum Note {
     /// A new key.
     Made {
@@ -213,8 +216,7 @@ impl Next {
                 notes.push(Note::Expired { kid: key.kid.clone() });
             }
         }
-        let preference = |alg| Alg::ALL.iter().position(|other| *other == alg);
-        keys.sort_by_key(|key| (preference(key.alg), Reverse((key.activate_at, key.created_at))));
+        sort(&mut keys);
         Self { now, keys, notes }
     }
 
@@ -284,9 +286,15 @@ impl Next {
         self.make(alg, now, generate)
     }
 
-    fn done(self) -> Rotation {
+    fn done(mut self) -> Rotation {
+        sort(&mut self.keys);
         Rotation { ring: RingDocument { keys: self.keys, ..RingDocument::default() }, notes: self.notes }
     }
+}
+
+fn sort(keys: &mut [KeyRecord]) {
+    let preference = |alg| Alg::ALL.iter().position(|other| *other == alg);
+    keys.sort_by_key(|key| (preference(key.alg), Reverse((key.activate_at, key.created_at))));
 }
 
 impl Rotation {
@@ -297,10 +305,31 @@ impl Rotation {
     }
 }
 
+impl Note {
+    /// For a key that this lets sign: until when there may be verifiers that do not know it.
+    #[must_use]
+    pub fn unknown_until(&self, now: u64) -> Option<u64> {
+        let (published_at, signs_at) = match self {
+            Self::Made { activate_at, .. } => (now, *activate_at),
+            Self::BroughtForward { created_at, .. } => (*created_at, now),
+            Self::Kept { .. }
+            | Self::Retired { .. }
+            | Self::Expired { .. }
+            | Self::Dropped { .. }
+            | Self::NextIsWaiting { .. }
+            | Self::NoRoom { .. } => return None,
+        };
+        let known_at = published_at.saturating_add(Lead::MIN_SECONDS);
+        (known_at > signs_at).then_some(known_at)
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Made { kid, alg, activate_at } => write!(f, "made {} key {kid}, which signs from {activate_at}", alg.as_str()),
+            Self::Made { kid, alg, activate_at } => {
+                write!(f, "made {} key {kid}, which signs from {activate_at}", alg.as_str())
+            }
             Self::BroughtForward { kid, created_at } => write!(f, "{kid}, published since {created_at}, signs now"),
             Self::Kept { kid } => write!(f, "{kid} signs on"),
             Self::Retired { kid, retire_at } => write!(f, "{kid} signs no more from {retire_at}"),
@@ -379,7 +408,7 @@ mod tests {
     fn the_next_key_takes_over_a_lead_from_now_in_the_second_in_which_the_old_one_ends() {
         let rotation = rotated(&[key("a", Alg::ES256, NOW - 30 * DAY, None)], NOW);
         assert_eq!(times(&rotation), [at("a", -2_592_000, Some(86400)), at("new-1", 86400, None)]);
-        assert_eq!(rotation.ring.keys[1].alg, Alg::ES256);
+        assert!(rotation.ring.keys.iter().all(|key| key.alg == Alg::ES256));
     }
 
     #[test]
@@ -445,16 +474,19 @@ mod tests {
             key("d", Alg::HS256, NOW - 5, None),
         ];
         let rotation = rotated(&keys, NOW);
-        assert_eq!(rotation.notes[..2], [
-            Note::Retired { kid: "b".to_owned(), retire_at: NOW + DAY },
-            Note::Made { kid: "new-1".to_owned(), alg: Alg::ES256, activate_at: NOW + DAY },
-        ]);
+        assert_eq!(
+            rotation.notes[..2],
+            [
+                Note::Retired { kid: "b".to_owned(), retire_at: NOW + DAY },
+                Note::Made { kid: "new-1".to_owned(), alg: Alg::ES256, activate_at: NOW + DAY },
+            ]
+        );
         let waiting: Vec<_> = rotation.notes.iter().filter(|note| matches!(note, Note::NoRoom { .. })).collect();
         assert_eq!(waiting, [&Note::NoRoom { alg: Alg::RS256 }, &Note::NoRoom { alg: Alg::EdDSA }]);
         assert_eq!(rotation.ring.keys.iter().filter(|key| key.is_published(NOW)).count(), MAX_PUBLISHED);
 
         // In the rotations that follow the others have their turn, and there are never more.
-        let (mut ring, mut now, mut turns, count) = (rotation.ring, NOW, vec![], Cell::new(1));
+        let (mut ring, mut now, mut turns, count) = (rotation.ring, NOW, vec![], Cell::new(2));
         for _ in 0..6 {
             now += 10 * DAY;
             let Ok(next) = rotate(&ring, now, Lead::default(), made(&count, now));

@@ -295,7 +295,8 @@ mod tests {
     #[test]
     fn a_key_whose_public_half_is_anothers_does_not_verify() {
         for alg in Alg::ALL {
-            let [mut key, other] = [1, 2].map(|at| SigningKey::from_record(&KeyRecord::generate(alg, at).unwrap()).unwrap());
+            let [mut key, other] =
+                [1, 2].map(|at| SigningKey::from_record(&KeyRecord::generate(alg, at).unwrap()).unwrap());
             assert!(key.verifies(), "{alg:?}");
             key.public = other.public;
             assert_eq!(key.verifies(), alg == Alg::HS256, "{alg:?}");
