@@ -30,3 +30,4 @@ mod store;
 mod support;
 mod tokens;
 mod wire;
+mod year;

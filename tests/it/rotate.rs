@@ -195,7 +195,7 @@ async fn a_rotation_that_is_killed_while_any_of_its_calls_is_under_way_goes_on_w
         made.into_iter().collect::<Vec<_>>(),
         ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
     );
-    for lost in 0..calls.len() {
+    for (lost, call) in calls.iter().enumerate() {
         for is_carried_out in [false, true] {
             let mut world = World::with(&ring).await;
             world.rotate_secret("token");
@@ -209,11 +209,11 @@ async fn a_rotation_that_is_killed_while_any_of_its_calls_is_under_way_goes_on_w
                     () = world.aws.lost() => break,
                 }
             }
-            assert!(world.aws.with(|secret| secret.loses.is_none()), "call {lost} was not made");
+            assert!(world.aws.with(|secret| secret.loses.is_none()), "{call} {lost} was not made");
             world.kill().await;
             world.all_steps("token").await;
-            assert_eq!(world.holders(), held(["token", "token", "first"]), "{lost} {}", calls[lost]);
-            assert_eq!(keys(&world.current()).len(), 4, "{lost} {}", calls[lost]);
+            assert_eq!(world.holders(), held(["token", "token", "first"]), "{call} {lost}");
+            assert_eq!(keys(&world.current()).len(), 4, "{call} {lost}");
         }
     }
 }

@@ -48,7 +48,7 @@ pub struct Secret {
     pub calls: Vec<String>,
     /// The call that is lost, counted from now, and whether it is carried out before.
     pub loses: Option<(usize, bool)>,
-    /// Becomes the current version before the next UpdateSecretVersionStage.
+    /// Becomes the current version before the next `UpdateSecretVersionStage`.
     pub changes_before_move: Option<String>,
 }
 
@@ -97,7 +97,7 @@ impl Drop for SecretsManager {
 }
 
 impl Secret {
-    /// What RotateSecret does before it calls the function.
+    /// What `RotateSecret` does before it calls the function.
     pub fn rotate(&mut self, token: &str) -> Result<(), &'static str> {
         if let Some(pending) = self.holder("AWSPENDING")
             && self.holder("AWSCURRENT") != Some(pending)
