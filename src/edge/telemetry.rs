@@ -93,7 +93,7 @@ pub fn log_key_ring(ring: &KeyRing, now: u64) {
     tracing::info!(
         target: KEY_RING,
         keys = ring.keys().len(),
-        newest_key_age = ring.newest_key_age(now),
+        newest_key_age_days = ring.newest_key_age(now).map(|seconds| seconds / (24 * 60 * 60)),
         "key ring read"
     );
 }

@@ -242,10 +242,9 @@ def test_a_rotation_that_is_half_done_goes_on_and_what_is_no_rotation_is_refused
 def test_the_age_of_the_newest_key_is_logged_for_the_alarm(stack):
     ask_oauth2(stack.url)
     lines = wait_until(
-        lambda: [line for line in stack.log() if '"newest_key_age"' in line], seconds=10, what="a reading of the ring"
+        lambda: [line for line in stack.log() if '"newest_key_age_days"' in line], seconds=10, what="a reading of the ring"
     )
-    ages = [json.loads(line)["newest_key_age"] for line in lines]
-    assert all(0 <= age < 3600 for age in ages)
+    assert {json.loads(line)["newest_key_age_days"] for line in lines} == {0}
 
 
 def test_a_disabled_client_is_refused_within_the_stated_delay_and_an_enabled_one_served(stack):
@@ -413,6 +412,10 @@ def test_the_alarms_stack_takes_the_outputs(stack):
         env=stack.cloud.environment,
     )
     alarms = stack.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    named = [alarm["MetricName"] for alarm in alarms if "MetricName" in alarm]
-    assert sorted(named) == ["5xx", "Errors", "Errors", "Throttles"]
-    assert len(alarms) == 5, "and the one that is reckoned from the age of the newest key"
+    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "Errors", "NewestKeyAgeDays", "Throttles"]
+    [age] = [alarm for alarm in alarms if alarm["MetricName"] == "NewestKeyAgeDays"]
+    logs = stack.cloud.client("logs")
+    [watched] = logs.describe_metric_filters(logGroupName=stack.log_group)["metricFilters"]
+    [made] = watched["metricTransformations"]
+    assert (made["metricNamespace"], made["metricName"]) == (age["Namespace"], age["MetricName"])
+    assert f'"{made["metricValue"].removeprefix("$.")}"' in "".join(stack.log()), "the field is one that is logged"
