@@ -2,9 +2,10 @@
 //! the same kind of key, and how often it allocates.
 //!
 //! `cargo bench --bench hot_path`. Figures are medians of several rounds, in microseconds of one thread; compare ratios, not
-//! machines.
+//! machines. `hot_path --part NAME` carries out one part of the way once, for `bench/instructions` to count its instructions.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a benchmark measures time, and stops if it cannot"
 )]
@@ -22,15 +23,15 @@ use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
 use mintlet::{
     cli::merge::new_client,
-    dialect::DIALECTS,
+    dialect::{DIALECTS, Dialect, Issued, Stamp},
     edge::keys::{HeldKeys, Source},
-    grant::{Facts, Lookups, Moment, Write},
-    keyring::{KeyRecord, RingDocument},
+    grant::{Facts, Lookups, Moment, TokenRequest, Write, decide},
+    keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
         jwt::Alg,
     },
-    service::{Call, Loaded, Settings, Store, StoreFault, TokenService},
+    service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -43,22 +44,29 @@ struct AtHand(Arc<Client>);
 
 impl Store for AtHand {
     async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
-        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)] }, ..Loaded::default() })
+        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)], ..Facts::default() }, ..Loaded::default() })
     }
 
-    async fn commit(&self, _: &[Write]) -> Result<(), StoreFault> {
+    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
         Ok(())
     }
 }
 
 fn main() {
+    match std::env::args().skip_while(|argument| argument != "--part").nth(1) {
+        Some(part) => count(&part),
+        None => time(),
+    }
+}
+
+fn time() {
     println!(
         "{:<8}{:>14}{:>14}{:>10}{:>10}{:>14}",
         "alg", "respond us", "signature us", "ratio", "rest us", "allocations"
     );
     for alg in [Alg::RS256, Alg::ES256, Alg::EdDSA, Alg::HS256] {
-        let (service, call) = service(alg);
-        let moment = Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() };
+        let (service, call, _) = service(alg);
+        let moment = moment();
         let respond = || {
             let answer = service.respond(&call, &moment).now_or_never().unwrap();
             assert_eq!(answer.response.status(), 200);
@@ -83,7 +91,63 @@ fn main() {
     }
 }
 
-fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call) {
+fn moment() -> Moment {
+    Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() }
+}
+
+// Carries a part out twice, so that what is made once is made, and lets only the second time be counted.
+fn count(part: &str) {
+    let (service, call, client) = service(Alg::HS256);
+    let moment = moment();
+    let dialect = Dialect::oauth2();
+    let record = KeyRecord::generate(Alg::HS256, 1).unwrap();
+    let key = SigningKey::from_record(&record).unwrap();
+    let bare = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+
+    let decode = || {
+        let params = dialect.read(&call.headers, call.body.as_ref().unwrap()).unwrap();
+        TokenRequest::parse(&params, std::iter::empty(), &dialect.policy).unwrap()
+    };
+    let request = decode();
+    let facts = Facts { clients: vec![client], ..Facts::default() };
+    let decide = || decide(&request, &facts, &moment);
+    let issue = decide().outcome.unwrap();
+    let stamp = Stamp {
+        issuer: "https://auth.example.com",
+        issued_at: NOW,
+        expires_at: NOW + 3600,
+        jti: &moment.jti,
+        kid: key.kid(),
+    };
+    let sign = || key.sign(dialect.typ, &dialect.claims(&issue, &stamp).unwrap()).unwrap();
+    let token = sign();
+    let signed = token.rsplit_once('.').unwrap().0.as_bytes();
+    let signature = || hmac::sign(&bare, signed);
+    let render = || dialect.issued(&issue, &Issued { access_token: &token, expires_in: 3600 });
+    let respond = || service.respond(&call, &moment).now_or_never().unwrap();
+    match part {
+        "decode" => twice(decode),
+        "decide" => twice(decide),
+        "sign" => twice(sign),
+        "signature" => twice(signature),
+        "render" => twice(render),
+        "respond" => twice(respond),
+        unknown => panic!("there is no part {unknown}"),
+    }
+}
+
+fn twice<R>(work: impl Fn() -> R) {
+    black_box(work());
+    black_box(counted(&work));
+}
+
+// Its name is what the counting of instructions is switched on and off by.
+#[inline(never)]
+fn counted<R>(work: &dyn Fn() -> R) -> R {
+    work()
+}
+
+fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
     let entry = json!({"client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"]});
     let (client, secret) = new_client(entry).unwrap();
     let ring = RingDocument { keys: vec![KeyRecord::generate(alg, 1).unwrap()], ..RingDocument::default() };
@@ -105,7 +169,8 @@ fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call) {
         body: Ok(Bytes::from(body)),
         origin: None,
     };
-    (TokenService::new(settings, AtHand(Arc::new(client)), HeldKeys::new(Source::Inline(ring), 300)), call)
+    let client = Arc::new(client);
+    (TokenService::new(settings, AtHand(Arc::clone(&client)), HeldKeys::new(Source::Inline(ring), 300)), call, client)
 }
 
 /// The signature alone, over as many bytes as a token has.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `ISSUER` | the issuer's URL: `https`, or `http` on a loopback address; a path is allowed, query and fragment are not | what API Gateway says it was called as |
 //! | `CLIENTS_TABLE` | the DynamoDB table of clients | `mintlet-clients` |
-//! | `STATE_TABLE` | the DynamoDB table of short-lived state; no grant keeps any yet | `mintlet-state` |
+//! | `STATE_TABLE` | the DynamoDB table of short-lived state | `mintlet-state` |
 //! | `SIGNING_KEYS_SECRET_ID` | the Secrets Manager secret that holds the key ring: name or ARN | one of the two is required |
 //! | `SIGNING_KEYS_FILE` | a file that holds the key ring, of mode 0600 | |
 //! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |

@@ -7,6 +7,7 @@ pub mod client_credentials;
 
 use std::sync::Arc;
 
+pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
@@ -46,10 +47,12 @@ pub enum GrantRequest {
 }
 
 /// The keys to read, computed from the request alone.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookups {
     /// The clients that the request's credentials can be of: none, one, or two.
     pub client_ids: Vec<ClientId>,
+    /// The rows of the state table that its rules ask for.
+    pub rows: Vec<StateRow>,
 }
 
 /// What was found at the keys.
@@ -57,6 +60,8 @@ pub struct Lookups {
 pub struct Facts {
     /// The clients that exist.
     pub clients: Vec<Arc<Client>>,
+    /// The rows that exist and have not expired.
+    pub state: Vec<(StateRow, Found)>,
 }
 
 /// The only clock reading and the only randomness of a request.
@@ -67,10 +72,6 @@ pub struct Moment {
     /// A fresh token id of 128 random bits or more.
     pub jti: String,
 }
-
-/// A change to the state table, with its condition. The grants served so far make none.
-#[derive(Debug)]
-pub enum Write {}
 
 /// What was decided: data that can be logged, compared and carried out.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        Lookups { client_ids: self.credentials.client_ids().collect() }
+        Lookups { client_ids: self.credentials.client_ids().collect(), rows: Vec::new() }
     }
 
     /// The grant it asks for.
@@ -151,7 +152,8 @@ pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decisio
     let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
         GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
     });
-    Decision { writes: Vec::new(), outcome, proven: Some(proven) }
+    let writes = if outcome.is_ok() { proven.write.clone().into_iter().collect() } else { Vec::new() };
+    Decision { writes, outcome, proven: Some(proven) }
 }
 
 fn admit(request: &TokenRequest, client: &Client) -> Result<(), Reason> {

@@ -10,4 +10,5 @@ pub mod jwt;
 pub mod params;
 pub mod scope;
 pub mod secret;
+pub mod state;
 pub mod vocabulary;

@@ -30,8 +30,8 @@ pub trait Store: Send + Sync {
         async { Ok(None) }
     }
 
-    /// Carries out what was decided, in at most one write; all of it or nothing.
-    fn commit(&self, writes: &[Write]) -> impl Future<Output = Result<(), StoreFault>> + Send;
+    /// Carries out what was decided, in at most one round trip; all of it or nothing. `now` is what conditions compare with.
+    fn commit(&self, writes: &[Write], now: u64) -> impl Future<Output = Result<(), WriteFault>> + Send;
 }
 
 /// Where the signing keys come from.
@@ -57,6 +57,15 @@ pub enum StoreFault {
     Unavailable(String),
     /// An item in it cannot be read; names the attribute.
     MalformedItem(String),
+}
+
+/// Why nothing was written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    /// The condition of a write does not hold, and this is what that means.
+    Lost(Reason),
+    /// The store could not be reached in time, or refused for now. The text is for the log.
+    Unavailable(String),
 }
 
 /// There is no key ring, and none could be fetched. The text is for the log.
@@ -112,8 +121,8 @@ pub struct Record {
     pub client_id: Option<String>,
     /// How the client authenticated.
     pub auth_method: Option<&'static str>,
-    /// Which of the client's secrets matched.
-    pub secret_id: Option<String>,
+    /// Which of the client's credentials it used: the id of a secret.
+    pub credential_id: Option<String>,
     /// Why the request was refused.
     pub reason: Option<Reason>,
     /// What a backend said, if it failed.
@@ -203,11 +212,11 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let Decision { writes, outcome, proven } = decision;
         if let Some(proven) = proven {
             record.client_id = Some(proven.client.client_id.to_string());
-            record.secret_id = Some(proven.secret_id);
+            record.credential_id = Some(proven.credential_id);
         }
         let issue = outcome?;
         if !writes.is_empty() {
-            self.store.commit(&writes).await.map_err(|fault| record.store_fault(fault))?;
+            self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
         }
 
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
@@ -256,7 +265,7 @@ impl Record {
     fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
         self.auth_method = Some(request.credentials.method.as_str());
-        self.client_id = request.credentials.candidates.first().map(|pair| pair.client_id.clone());
+        self.client_id = request.credentials.presented.client_ids().next().map(str::to_owned);
     }
 
     fn store_fault(&mut self, fault: StoreFault) -> Reason {
@@ -266,6 +275,13 @@ impl Record {
         };
         self.detail = Some(detail);
         reason
+    }
+
+    fn write_fault(&mut self, fault: WriteFault) -> Reason {
+        match fault {
+            WriteFault::Lost(reason) => reason,
+            WriteFault::Unavailable(detail) => self.store_fault(StoreFault::Unavailable(detail)),
+        }
     }
 
     fn keys_fault(&mut self, KeysUnavailable(detail): KeysUnavailable) -> Reason {

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::{
 
 use super::{Failure, merge::merge, registration::Registration};
 use crate::{
+    config::STATE_TABLE,
     edge::{
         aws,
         dynamodb::{CLIENTS_KEY, DynamoDb, Item, from_item, to_item},
@@ -54,7 +55,7 @@ impl ClientsTable {
     /// # Errors
     /// If the table cannot be read, or the item is malformed.
     pub async fn get(&self, id: &ClientId) -> Result<Option<Client>, Failure> {
-        let store = DynamoDb::new(self.sdk.clone(), self.table.as_str()).consistent();
+        let store = DynamoDb::new(self.sdk.clone(), self.table.as_str(), STATE_TABLE).consistent();
         store.client(id).await.map_err(|fault| match fault {
             StoreFault::Unavailable(detail) => Failure::new(format!("table {}: {detail}", self.table)),
             fault @ StoreFault::MalformedItem(_) => malformed(id.as_str(), fault),

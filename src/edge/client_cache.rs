@@ -1,4 +1,4 @@
-//! A cache of clients in front of a store, for as long as an instance lives.
+//! A cache of clients in front of a store, for as long as an instance lives. Rows of the state table are never cached.
 //!
 //! Its TTL is the delay with which a disabled client, or a secret that was taken away, is noticed by a warm instance.
 
@@ -9,7 +9,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter, sync::Cache,
 use crate::{
     grant::{Lookups, Write},
     oauth::client::{Client, ClientId},
-    service::{Loaded, Store, StoreFault},
+    service::{Loaded, Store, StoreFault, WriteFault},
 };
 
 /// A store whose clients are remembered for a while.
@@ -69,7 +69,7 @@ impl<S: Store> CachedClients<S> {
 impl<S: Store> Store for CachedClients<S> {
     async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
         let mut clients = Vec::with_capacity(lookups.client_ids.len());
-        let mut missing = Lookups::default();
+        let mut missing = Lookups { client_ids: Vec::new(), rows: lookups.rows.clone() };
         for id in &lookups.client_ids {
             match self.remembered(id, now) {
                 Some(entry) => clients.extend(entry.client),
@@ -77,7 +77,7 @@ impl<S: Store> Store for CachedClients<S> {
             }
         }
         let mut loaded =
-            if missing.client_ids.is_empty() { Loaded::default() } else { self.read(missing, now).await? };
+            if missing == Lookups::default() { Loaded::default() } else { self.read(missing, now).await? };
         loaded.facts.clients.append(&mut clients);
         Ok(loaded)
     }
@@ -87,10 +87,10 @@ impl<S: Store> Store for CachedClients<S> {
         if !lookups.client_ids.iter().any(is_old) {
             return Ok(None);
         }
-        self.read(Lookups { client_ids: lookups.client_ids.clone() }, now).await.map(Some)
+        self.read(lookups.clone(), now).await.map(Some)
     }
 
-    async fn commit(&self, writes: &[Write]) -> Result<(), StoreFault> {
-        self.store.commit(writes).await
+    async fn commit(&self, writes: &[Write], now: u64) -> Result<(), WriteFault> {
+        self.store.commit(writes, now).await
     }
 }

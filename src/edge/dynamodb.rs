@@ -2,14 +2,23 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use aws_sdk_dynamodb::{Client as Sdk, types::AttributeValue};
-use futures_util::future::try_join_all;
+use aws_sdk_dynamodb::{
+    Client as Sdk,
+    error::SdkError,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{AttributeValue, CancellationReason, Put, TransactWriteItem},
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::{try_join, try_join_all};
 
-use super::{aws, moment::Stopwatch};
+use super::{
+    aws,
+    moment::{self, Stopwatch},
+};
 use crate::{
-    grant::{Facts, Lookups, Write},
+    grant::{Facts, Found, Lookups, StateRow, Write},
     oauth::client::{Client, ClientId},
-    service::{Loaded, Store, StoreFault},
+    service::{Loaded, Store, StoreFault, WriteFault},
 };
 
 /// An item as the SDK holds it.
@@ -21,20 +30,28 @@ pub const CLIENTS_KEY: &str = "client_id";
 pub const STATE_KEY: &str = "pk";
 /// The attribute by which DynamoDB expires items of the state table, seconds since the epoch.
 pub const STATE_TTL: &str = "expires_at";
+// The time that is stored with a row.
+const STATE_AT: &str = "at";
+// A random text of the request that wrote a row, so that the SDK's second try, whose first one did arrive, is not taken for
+// somebody else.
+const STATE_NONCE: &str = "nonce";
+// DynamoDB deletes what has expired late, so that a row may still be there and count as gone.
+const FREE: &str = "attribute_not_exists(pk) OR expires_at <= :now OR nonce = :nonce";
 
 /// The tables of a deployment, over the AWS SDK.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
     sdk: Sdk,
     clients_table: String,
+    state_table: String,
     consistent: bool,
 }
 
 impl DynamoDb {
-    /// A store over the clients table.
+    /// A store over the two tables.
     #[must_use]
-    pub fn new(sdk: Sdk, clients_table: impl Into<String>) -> Self {
-        Self { sdk, clients_table: clients_table.into(), consistent: false }
+    pub fn new(sdk: Sdk, clients_table: impl Into<String>, state_table: impl Into<String>) -> Self {
+        Self { sdk, clients_table: clients_table.into(), state_table: state_table.into(), consistent: false }
     }
 
     /// The same, reading what was written last and not what may be a moment old: for who reads in order to change.
@@ -59,22 +76,117 @@ impl DynamoDb {
             .map_err(|error| StoreFault::Unavailable(aws::fault(&error)))?;
         output.item.map(from_item).transpose()
     }
+
+    // Read as it was written last: a revocation holds from the moment on at which it was answered.
+    async fn row(&self, row: &StateRow, now: u64) -> Result<Option<(StateRow, Found)>, StoreFault> {
+        let output = self
+            .sdk
+            .get_item()
+            .table_name(&self.state_table)
+            .key(STATE_KEY, AttributeValue::S(row.pk()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| StoreFault::Unavailable(aws::fault(&error)))?;
+        let Some(item) = output.item else { return Ok(None) };
+        let found = Found { expires_at: seconds(&item, STATE_TTL)?, at: seconds(&item, STATE_AT)? };
+        Ok((found.expires_at > now).then(|| (row.clone(), found)))
+    }
+
+    fn put(&self, write: &Write, now: u64, nonce: &str) -> Result<Put, WriteFault> {
+        let (row, expires_at, at, condition) = match write {
+            Write::UseOnce { row, expires_at, .. } => (row, expires_at, now, Some(FREE)),
+            Write::Put { row, expires_at, at } => (row, expires_at, *at, None),
+        };
+        let put = Put::builder()
+            .table_name(&self.state_table)
+            .item(STATE_KEY, AttributeValue::S(row.pk()))
+            .item(STATE_TTL, AttributeValue::N(expires_at.to_string()))
+            .item(STATE_AT, AttributeValue::N(at.to_string()))
+            .item(STATE_NONCE, AttributeValue::S(nonce.to_owned()))
+            .set_condition_expression(condition.map(str::to_owned))
+            .set_expression_attribute_values(condition.map(|_| {
+                HashMap::from([
+                    (":now".to_owned(), AttributeValue::N(now.to_string())),
+                    (":nonce".to_owned(), AttributeValue::S(nonce.to_owned())),
+                ])
+            }));
+        put.build().map_err(|error| WriteFault::Unavailable(error.to_string()))
+    }
+
+    // The index of a write whose condition does not hold, if there is one.
+    async fn write_one(&self, put: Put) -> Result<Option<usize>, WriteFault> {
+        let request = self.sdk.put_item().table_name(put.table_name).set_item(Some(put.item));
+        let request = request.set_condition_expression(put.condition_expression);
+        match request.set_expression_attribute_values(put.expression_attribute_values).send().await {
+            Ok(_) => Ok(None),
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), PutItemError::ConditionalCheckFailedException(_)) =>
+            {
+                Ok(Some(0))
+            }
+            Err(error) => Err(WriteFault::Unavailable(aws::fault(&error))),
+        }
+    }
+
+    // The same for several, of which all are stored or none.
+    async fn write_all(&self, puts: Vec<Put>) -> Result<Option<usize>, WriteFault> {
+        let items = puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
+        let Err(error) = self.sdk.transact_write_items().set_transact_items(Some(items)).send().await else {
+            return Ok(None);
+        };
+        let lost = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
+                canceled.cancellation_reasons().iter().position(failed)
+            }
+            _ => None,
+        };
+        lost.map_or_else(|| Err(WriteFault::Unavailable(aws::fault(&error))), |index| Ok(Some(index)))
+    }
 }
 
 impl Store for DynamoDb {
-    async fn load(&self, lookups: &Lookups, _now: u64) -> Result<Loaded, StoreFault> {
+    async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
         let stopwatch = Stopwatch::start();
-        let found = try_join_all(lookups.client_ids.iter().map(|id| self.client(id))).await?;
-        let facts = Facts { clients: found.into_iter().flatten().map(Arc::new).collect() };
+        let clients = try_join_all(lookups.client_ids.iter().map(|id| self.client(id)));
+        let (clients, state) = if lookups.rows.is_empty() {
+            (clients.await?, Vec::new())
+        } else {
+            try_join(clients, try_join_all(lookups.rows.iter().map(|row| self.row(row, now)))).await?
+        };
+        let facts = Facts {
+            clients: clients.into_iter().flatten().map(Arc::new).collect(),
+            state: state.into_iter().flatten().collect(),
+        };
         Ok(Loaded { facts, took: stopwatch.elapsed() })
     }
 
-    async fn commit(&self, writes: &[Write]) -> Result<(), StoreFault> {
-        match writes.first() {
+    async fn commit(&self, writes: &[Write], now: u64) -> Result<(), WriteFault> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let nonce = moment::random::<16>().map_err(|error| WriteFault::Unavailable(error.to_string()))?;
+        let nonce = URL_SAFE_NO_PAD.encode(nonce);
+        let puts: Vec<_> = writes.iter().map(|write| self.put(write, now, &nonce)).collect::<Result<_, _>>()?;
+        let lost = match <[Put; 1]>::try_from(puts) {
+            Ok([put]) => self.write_one(put).await?,
+            Err(puts) => self.write_all(puts).await?,
+        };
+        // Which condition did not hold decides what the request is told.
+        match lost.and_then(|index| writes.get(index)).and_then(Write::lost) {
+            Some(reason) => Err(WriteFault::Lost(reason)),
             None => Ok(()),
-            Some(write) => match *write {},
         }
     }
+}
+
+// A number of seconds in a row of the state table.
+fn seconds(item: &Item, name: &str) -> Result<u64, StoreFault> {
+    item.get(name)
+        .and_then(|value| value.as_n().ok())
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| StoreFault::MalformedItem(format!("at {name} of a row of the state table")))
 }
 
 /// A client of its item.

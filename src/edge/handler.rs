@@ -35,7 +35,7 @@ impl Handler {
     /// What is wrong with a file that the configuration names.
     pub fn new(config: &Config) -> Result<Self, String> {
         let aws = Connection::new(&config.aws)?;
-        let store = DynamoDb::new(aws.dynamodb(), &config.clients_table);
+        let store = DynamoDb::new(aws.dynamodb(), &config.clients_table, &config.state_table);
         let source = match &config.signing_keys {
             SigningKeys::Secret(id) => Source::Secret { sdk: aws.secrets_manager(), id: id.clone() },
             SigningKeys::File(path) => Source::File(path.clone()),

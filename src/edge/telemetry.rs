@@ -67,7 +67,7 @@ pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_s
                 grant_type = record.grant_type,
                 client_id = record.client_id.as_deref().map(shorten),
                 auth_method = record.auth_method,
-                secret_id = record.secret_id.as_deref(),
+                credential_id = record.credential_id.as_deref(),
                 status = status.as_u16(),
                 outcome = record.reason.map_or("ok", |_| "refused"),
                 reason = record.reason.map(crate::oauth::error::Reason::name),

@@ -13,6 +13,7 @@ use super::{
     form,
     params::{Param, Params},
     secret::{Secret, verify_nothing},
+    state::Write,
     vocabulary::ClientAuthMethod,
 };
 
@@ -39,8 +40,15 @@ pub enum BasicEncoding {
 pub struct Credentials {
     /// The method that presented them.
     pub method: ClientAuthMethod,
-    /// The pairs the request can mean: one, or two where form-decoding a Basic pair changes it.
-    pub candidates: Vec<Candidate>,
+    /// What was presented.
+    pub presented: Presented,
+}
+
+/// What a method presents.
+#[derive(Debug)]
+pub enum Presented {
+    /// An id and a secret. The pairs the request can mean: one, or two where form-decoding a Basic pair changes it.
+    Secret(Vec<Candidate>),
 }
 
 /// One client id and secret that a request may mean.
@@ -52,13 +60,15 @@ pub struct Candidate {
     pub secret: Secret,
 }
 
-/// A client whose secret was right.
+/// A client that has authenticated.
 #[derive(Clone, Debug)]
 pub struct Proven {
     /// The client.
     pub client: Arc<Client>,
-    /// Which of its secrets matched.
-    pub secret_id: String,
+    /// Which of its credentials it used: the id of a secret.
+    pub credential_id: String,
+    /// What has to be stored before the proof counts, if it is good once only.
+    pub write: Option<Write>,
 }
 
 // RFC 6749 has no limit; this one keeps a hostile secret from buying hashing time.
@@ -96,11 +106,7 @@ impl Credentials {
             (None, None) if assertion.is_some() => return Err(Reason::AuthMethodNotTaken),
             (None, None) => return Err(Reason::NoCredentials),
         };
-        let too_long = |text: &str| text.len() > MAX_CREDENTIAL_BYTES;
-        if credentials.candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose())) {
-            return Err(Reason::CredentialTooLong);
-        }
-        Ok(credentials)
+        if credentials.presented.is_too_long() { Err(Reason::CredentialTooLong) } else { Ok(credentials) }
     }
 
     fn from_basic(
@@ -130,7 +136,7 @@ impl Credentials {
                 return Err(Reason::ClientIdMismatch);
             }
         }
-        Ok(Self { method: ClientAuthMethod::ClientSecretBasic, candidates })
+        Ok(Self { method: ClientAuthMethod::ClientSecretBasic, presented: Presented::Secret(candidates) })
     }
 
     fn from_body(params: &Params, secret: &str, accepted: AcceptedAuth) -> Result<Self, Reason> {
@@ -138,14 +144,15 @@ impl Credentials {
             return Err(Reason::AuthMethodNotTaken);
         }
         let id = params.get(Param::ClientId).ok_or(Reason::MissingClientId)?;
-        Ok(Self { method: ClientAuthMethod::ClientSecretPost, candidates: vec![Candidate::new(id, secret)] })
+        let presented = Presented::Secret(vec![Candidate::new(id, secret)]);
+        Ok(Self { method: ClientAuthMethod::ClientSecretPost, presented })
     }
 
     /// The ids of the clients these credentials can be of; those that no client can have are left out.
     pub fn client_ids(&self) -> impl Iterator<Item = ClientId> {
         let mut previous = None;
-        self.candidates.iter().filter_map(move |pair| {
-            let id = ClientId::parse(pair.client_id.as_str()).ok()?;
+        self.presented.client_ids().filter_map(move |id| {
+            let id = ClientId::parse(id).ok()?;
             let repeated = previous.as_ref() == Some(&id);
             previous = Some(id.clone());
             (!repeated).then_some(id)
@@ -160,28 +167,43 @@ impl Credentials {
     /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], and after the secret was proven
     /// [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
     pub fn prove(&self, clients: &[Arc<Client>], now: u64) -> Result<Proven, Reason> {
+        let Presented::Secret(candidates) = &self.presented;
         let mut reason = Reason::UnknownClient;
-        for pair in &self.candidates {
+        for pair in candidates {
             let Some(client) = clients.iter().find(|client| client.client_id.as_str() == pair.client_id) else {
                 verify_nothing(&pair.secret);
                 continue;
             };
             match matching_secret(client, &pair.secret, now) {
-                Ok(secret) => return self.admit(client, secret),
+                Ok(secret) => return self.admit(client, secret.id.clone(), None),
                 Err(mismatch) => reason = mismatch,
             }
         }
         Err(reason)
     }
 
-    fn admit(&self, client: &Arc<Client>, secret: &ClientSecret) -> Result<Proven, Reason> {
+    fn admit(&self, client: &Arc<Client>, credential_id: String, write: Option<Write>) -> Result<Proven, Reason> {
         if client.disabled {
             return Err(Reason::ClientDisabled);
         }
         if client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
             return Err(Reason::AuthMethodNotRegistered);
         }
-        Ok(Proven { client: Arc::clone(client), secret_id: secret.id.clone() })
+        Ok(Proven { client: Arc::clone(client), credential_id, write })
+    }
+}
+
+impl Presented {
+    /// The client ids as they were sent, most likely one first.
+    pub fn client_ids(&self) -> impl Iterator<Item = &str> {
+        let Self::Secret(candidates) = self;
+        candidates.iter().map(|pair| pair.client_id.as_str())
+    }
+
+    fn is_too_long(&self) -> bool {
+        let too_long = |text: &str| text.len() > MAX_CREDENTIAL_BYTES;
+        let Self::Secret(candidates) = self;
+        candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose()))
     }
 }
 

@@ -15,19 +15,20 @@ REGION = "eu-central-1"
 # Every action that each function may take, and on what.
 ALLOWED = {
     "TokenFunctionRole": {
-        "dynamodb:GetItem": {"Fn::GetAtt": ["ClientsTable", "Arn"]},
-        "secretsmanager:GetSecretValue": {"Fn::GetAtt": ["SigningKeys", "Id"]},
-        "logs:CreateLogStream": {"Fn::GetAtt": ["TokenLogGroup", "Arn"]},
-        "logs:PutLogEvents": {"Fn::GetAtt": ["TokenLogGroup", "Arn"]},
+        "dynamodb:GetItem": [{"Fn::GetAtt": ["ClientsTable", "Arn"]}, {"Fn::GetAtt": ["StateTable", "Arn"]}],
+        "dynamodb:PutItem": [{"Fn::GetAtt": ["StateTable", "Arn"]}],
+        "secretsmanager:GetSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
+        "logs:CreateLogStream": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
+        "logs:PutLogEvents": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
     },
     # tests/it/rotate.rs holds the same list against the calls that are made.
     "RotateFunctionRole": {
-        "secretsmanager:DescribeSecret": {"Fn::GetAtt": ["SigningKeys", "Id"]},
-        "secretsmanager:GetSecretValue": {"Fn::GetAtt": ["SigningKeys", "Id"]},
-        "secretsmanager:PutSecretValue": {"Fn::GetAtt": ["SigningKeys", "Id"]},
-        "secretsmanager:UpdateSecretVersionStage": {"Fn::GetAtt": ["SigningKeys", "Id"]},
-        "logs:CreateLogStream": {"Fn::GetAtt": ["RotateLogGroup", "Arn"]},
-        "logs:PutLogEvents": {"Fn::GetAtt": ["RotateLogGroup", "Arn"]},
+        "secretsmanager:DescribeSecret": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
+        "secretsmanager:GetSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
+        "secretsmanager:PutSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
+        "secretsmanager:UpdateSecretVersionStage": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
+        "logs:CreateLogStream": [{"Fn::GetAtt": ["RotateLogGroup", "Arn"]}],
+        "logs:PutLogEvents": [{"Fn::GetAtt": ["RotateLogGroup", "Arn"]}],
     },
 }
 FUNCTIONS = {"TokenFunction": "Token", "RotateFunction": "Rotate"}
@@ -84,9 +85,7 @@ def test_each_function_may_do_exactly_what_is_listed(resources):
         assert statement["Effect"] == "Allow"
         for action in aslist(statement["Action"]):
             granted.setdefault(role, {}).setdefault(action, []).extend(aslist(statement["Resource"]))
-    assert granted == {
-        role: {action: [resource] for action, resource in allowed.items()} for role, allowed in ALLOWED.items()
-    }
+    assert granted == ALLOWED
 
 
 def test_no_role_comes_with_a_managed_policy_and_sam_adds_none(resources):

@@ -26,6 +26,7 @@ mod rotate;
 mod runtime_api;
 mod secrets_manager;
 mod server;
+mod state;
 mod store;
 mod support;
 mod tokens;

@@ -2,7 +2,7 @@
 
 use http::{Method, header};
 use mintlet::{
-    config::CLIENTS_TABLE,
+    config::{CLIENTS_TABLE, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
     edge::{
         client_cache::CachedClients,
@@ -95,7 +95,7 @@ async fn keys_that_cannot_be_had_are_503_for_a_right_secret_alone() {
         access_token_lifetime: Lifetime::default(),
     };
     let nowhere = tempfile::tempdir().unwrap().path().join("keys.json");
-    let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE), 0);
+    let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
     let service = TokenService::new(settings, store, HeldKeys::new(Source::File(nowhere), 300));
     let moment = Moment { now: NOW, jti: JTI.to_owned() };
     for dialect in &DIALECTS {

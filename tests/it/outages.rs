@@ -16,7 +16,7 @@ use mintlet::{
     },
     grant::{Lookups, Moment, Write},
     oauth::{client::ClientId, error::Reason, jwt::Alg},
-    service::{Keys as _, KeysUnavailable, Loaded, Store, StoreFault, TokenService},
+    service::{Keys as _, KeysUnavailable, Loaded, Store, StoreFault, TokenService, WriteFault},
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -97,7 +97,7 @@ async fn a_client_that_comes_garbled_is_not_repeated_in_the_log() {
     let item =
         json!({"Item": {"client_id": {"S": "a"}, "client_secrets": {"L": [{"M": {"hash": {"S": HASH}}}]}}}).to_string();
     let config = config(&format!("http://{}", backend(200, item[..item.len() - 10].to_owned()).await));
-    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients");
+    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients", "state");
     let fault = store.client(&ClientId::parse("a").unwrap()).await.unwrap_err();
     assert_eq!(fault, StoreFault::Unavailable("an answer of HTTP status 200 that cannot be read".to_owned()));
 }
@@ -106,7 +106,7 @@ async fn a_client_that_comes_garbled_is_not_repeated_in_the_log() {
 async fn a_backend_that_is_not_there_is_said_to_be_so() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let config = config(&format!("http://{closed}"));
-    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients");
+    let store = DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients", "state");
     let Err(StoreFault::Unavailable(detail)) = store.client(&ClientId::parse("a").unwrap()).await else {
         panic!("nothing listens there")
     };
@@ -120,7 +120,7 @@ impl Store for Defective {
         panic!("hunter2")
     }
 
-    async fn commit(&self, _: &[Write]) -> Result<(), StoreFault> {
+    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
         Ok(())
     }
 }

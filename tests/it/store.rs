@@ -321,8 +321,8 @@ async fn an_expiring_secret_works_to_its_last_second_on_a_warm_instance() {
     client.as_object_mut().unwrap().remove("client_secret");
     client["client_secrets"] = json!([{"secret": "old", "expires_at": NOW + 10}, {"secret": "new"}]);
     let world = World::with(json!([client]), &[Alg::ES256], |_| {}, 300).await;
-    assert_eq!(world.send_at(token("old"), NOW + 9).await.record.secret_id.as_deref(), Some("s1"));
-    assert_eq!(world.send_at(token("new"), NOW + 9).await.record.secret_id.as_deref(), Some("s2"));
+    assert_eq!(world.send_at(token("old"), NOW + 9).await.record.credential_id.as_deref(), Some("s1"));
+    assert_eq!(world.send_at(token("new"), NOW + 9).await.record.credential_id.as_deref(), Some("s2"));
     assert_eq!(world.send_at(token("old"), NOW + 10).await.record.reason, Some(Reason::SecretExpired));
     assert_eq!(world.send_at(token("new"), NOW + 10).await.response.status(), StatusCode::OK);
 }

@@ -62,7 +62,7 @@ impl World {
         };
         change(&mut settings);
         let keys = HeldKeys::new(Source::Inline(ring(algs)), 300);
-        let store = CachedClients::new(DynamoDb::new(engine.sdk(), CLIENTS_TABLE), client_cache_ttl);
+        let store = CachedClients::new(DynamoDb::new(engine.sdk(), CLIENTS_TABLE, STATE_TABLE), client_cache_ttl);
         Self { clients: table, service: TokenService::new(settings, store, keys), engine }
     }
 

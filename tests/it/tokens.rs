@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, jwk::JwkSet};
 use mintlet::{
     cli::{clients_table::ClientsTable, registration},
-    config::CLIENTS_TABLE,
+    config::{CLIENTS_TABLE, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
     edge::{
         client_cache::CachedClients,
@@ -63,7 +63,7 @@ async fn a_token_of_each_algorithm_verifies_with_the_published_key_or_the_shared
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
     };
-    let store = CachedClients::new(DynamoDb::new(base.engine.sdk(), CLIENTS_TABLE), 0);
+    let store = CachedClients::new(DynamoDb::new(base.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
     let service = TokenService::new(settings, store, HeldKeys::new(Source::Inline(keys), 300));
     let moment = Moment { now: NOW, jti: JTI.to_owned() };
     let jwks = service.respond(&Ask::get("/oauth2/jwks").0, &moment).await;
