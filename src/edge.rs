@@ -8,5 +8,6 @@ pub mod handler;
 pub mod keys;
 pub mod moment;
 pub mod roots;
+pub mod rotation;
 pub mod secret_use;
 pub mod telemetry;
