@@ -31,8 +31,6 @@ pub const DEFAULT_DATA_DIR: &str = ".mintlet";
 /// The file in the data directory that holds the key ring.
 pub const KEYS_FILE: &str = "signing-keys.json";
 const ENDPOINT_FILE: &str = "dynamodb-endpoint";
-/// The key ring in it.
-pub const KEYS_FILE: &str = "signing-keys.json";
 
 /// A running engine. Dropped, it stops; [`Engine::stop`] waits until it has.
 pub struct Engine {

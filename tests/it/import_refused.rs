@@ -287,6 +287,7 @@ async fn an_export_is_read_in_every_shape_that_its_system_gives_it() {
             for client in &mut clients {
                 for secret in client["client_secrets"].as_array_mut().unwrap() {
                     secret["hash"].take();
+                    secret["created_at"].take();
                 }
                 client["created_at"].take();
                 client["updated_at"].take();

@@ -11,7 +11,7 @@ use std::{
 
 use jsonwebtoken::{DecodingKey, jwk::JwkSet};
 use mintlet::{
-    config::CLIENTS_TABLE,
+    config::{CLIENTS_TABLE, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
     edge::{
         client_cache::CachedClients,
@@ -273,7 +273,7 @@ async fn a_token_signed_a_second_before_or_after_the_take_over_verifies_with_key
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
         };
-        let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE), 0);
+        let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
         TokenService::new(settings, store, HeldKeys::new(Source::File(file.path().to_owned()), 300))
     };
     let answer = async |ask: Ask, now: u64| {

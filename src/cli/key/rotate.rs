@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, requires = "kid")]
     emergency: bool,
     /// A bad key; may be given several times
-    #[arg(long, requires = "emergency")]
+    #[arg(long, requires = "emergency", allow_hyphen_values = true)]
     kid: Vec<String>,
 }
 

@@ -162,9 +162,9 @@ fn what_is_published_has_to_fit_those_who_fetch_it() {
 
 #[test]
 fn a_key_that_is_published_no_more_can_be_taken_out() {
-    let over = key(Alg::RS256, NOW - 90 * DAY, NOW - 80 * DAY, Some(NOW - DAY));
+    let over = key(Alg::RS256, NOW - 90 * DAY, NOW - 80 * DAY, Some(NOW - 2 * DAY));
     let finding = only(judged(&[settled(Alg::RS256), over.clone()], Ok(&[])), Check::Prunable);
     assert_eq!((finding.verdict.name(), &finding.about), ("note", &vec![over.kid.clone()]));
-    let not_yet = retiring(over, NOW - DAY + 1);
+    let not_yet = retiring(over, NOW - 2 * DAY + 1);
     assert_eq!(amiss(&[settled(Alg::RS256), not_yet], &[]), []);
 }
