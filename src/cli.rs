@@ -52,7 +52,7 @@ enum Command {
     Serve(serve::Args),
     /// Register and manage clients
     Client(client::Args),
-    /// Make and show signing keys
+    /// Make, rotate and show signing keys
     Key(key::Args),
     /// Look into tokens
     Token(token::Args),

@@ -11,6 +11,7 @@
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
+//! | `ROTATION_LEAD` | of the rotation function: seconds for which a new key is published before it signs: 14700 to 604800 | `86400` |
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
@@ -19,12 +20,15 @@
 //!
 //! A variable that is empty counts as not set.
 
+mod rotation;
+
 use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc};
 
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use crate::{dialect::DIALECTS, oauth::client::Lifetime, service::Settings};
+pub use self::rotation::RotationConfig;
+use crate::{dialect::DIALECTS, keyring::MAX_CACHE_TTL, oauth::client::Lifetime, service::Settings};
 
 /// Everything that a deployment can set.
 #[derive(Clone, Debug)]
@@ -117,9 +121,7 @@ impl Config {
             signing_keys: vars.signing_keys(),
             client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
             keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
-            log_level: vars
-                .read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
-                .unwrap_or(LevelFilter::INFO),
+            log_level: vars.log_level(),
             aws: vars.aws(),
         };
         if vars.faults.is_empty() { Ok(config) } else { Err(ConfigFaults(vars.faults)) }
@@ -158,15 +160,20 @@ impl Vars {
     }
 
     fn seconds(&mut self, name: &str, least: u64, default: u64) -> u64 {
-        let parse = |text: &str| text.parse().ok().filter(|seconds| (least..=3600).contains(seconds));
+        let parse = |text: &str| text.parse().ok().filter(|seconds| (least..=MAX_CACHE_TTL).contains(seconds));
         match self.text(name).map(|text| parse(&text)) {
             None => default,
             Some(Some(seconds)) => seconds,
             Some(None) => {
-                self.faults.push(format!("{name} is not {least}..=3600 seconds"));
+                self.faults.push(format!("{name} is not {least}..={MAX_CACHE_TTL} seconds"));
                 default
             }
         }
+    }
+
+    fn log_level(&mut self) -> LevelFilter {
+        self.read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
+            .unwrap_or(LevelFilter::INFO)
     }
 
     fn signing_keys(&mut self) -> SigningKeys {

@@ -8,4 +8,5 @@ pub mod handler;
 pub mod keys;
 pub mod moment;
 pub mod roots;
+pub mod rotation;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 //! A ring is one JSON document, kept in Secrets Manager or in a local file; [`document`] has its format.
 
 pub mod document;
+pub mod rotation;
 mod signing_key;
 
 use jsonwebtoken::jwk::JwkSet;
@@ -13,8 +14,16 @@ pub use self::{
 };
 use crate::oauth::{client::Lifetime, jwt::Alg};
 
+/// The longest that an instance may go on with a ring that it cannot read again, in seconds. Longer would keep a revoked key alive.
+pub const MAX_HELD_SECONDS: u64 = 24 * 60 * 60;
+/// The longest after which an instance may be set to read the ring again, in seconds. While it can be read, what an instance
+/// uses is never twice as old.
+pub const MAX_CACHE_TTL: u64 = 60 * 60;
+/// Seconds for which caches on the way may keep the published keys.
+pub const JWKS_MAX_AGE: u64 = 300;
+
 /// The keys of a deployment, parsed and ready to sign.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KeyRing {
     // Newest first: by activation, then by creation.
     keys: Vec<RingKey>,
@@ -63,6 +72,13 @@ impl KeyRing {
         JwkSet { keys: keys.collect() }
     }
 
+    /// Seconds since the newest key was made, of those that sign or will; nothing if there is none.
+    #[must_use]
+    pub fn newest_key_age(&self, now: u64) -> Option<u64> {
+        let in_use = self.keys.iter().filter(|held| held.retire_at.is_none_or(|retire_at| now < retire_at));
+        in_use.map(|held| now.saturating_sub(held.created_at)).min()
+    }
+
     /// Every key, newest first.
     #[must_use]
     pub fn keys(&self) -> &[RingKey] {
@@ -80,8 +96,14 @@ impl RingKey {
     /// Whether verifiers may still meet its signature, or will: until the longest-lived of its tokens has expired.
     #[must_use]
     pub fn is_published(&self, now: u64) -> bool {
-        self.retire_at.is_none_or(|retire_at| now < retire_at.saturating_add(Lifetime::MAX_SECONDS))
+        is_published(self.retire_at, now)
     }
+}
+
+// An instance that cannot read the ring any more, or has not yet, may sign with a key that was retired meanwhile: what counts
+// is when the last of its tokens expires. So a key may be retired without notice.
+fn is_published(retire_at: Option<u64>, now: u64) -> bool {
+    retire_at.is_none_or(|at| now < at.saturating_add(MAX_HELD_SECONDS + Lifetime::MAX_SECONDS))
 }
 
 impl TryFrom<&RingDocument> for KeyRing {
@@ -148,8 +170,10 @@ mod tests {
     fn a_key_is_published_before_it_signs_and_until_its_last_token_expired() {
         let ring = ring(vec![record(Alg::ES256, NOW + 500, Some(NOW + 600)), record(Alg::HS256, NOW, None)]);
         assert_eq!(ring.jwks(NOW).keys.len(), 1);
-        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS - 1).keys.len(), 1);
-        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS).keys.len(), 0);
+        // By an instance that could not read the ring since before it was retired.
+        let last_token_expires = NOW + 600 + MAX_HELD_SECONDS + Lifetime::MAX_SECONDS;
+        assert_eq!(ring.jwks(last_token_expires - 1).keys.len(), 1);
+        assert_eq!(ring.jwks(last_token_expires).keys.len(), 0);
     }
 
     #[test]
@@ -166,6 +190,20 @@ mod tests {
                 assert!(key[public].is_string(), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn the_newest_key_is_as_old_as_the_last_one_made_that_is_in_use() {
+        let made = |created_at, retire_at| {
+            let mut key = record(Alg::ES256, created_at, retire_at);
+            key.activate_at = created_at + 500;
+            key
+        };
+        let age = |keys| ring(keys).newest_key_age(NOW);
+        assert_eq!(age(vec![]), None);
+        assert_eq!(age(vec![made(NOW - 9, Some(NOW))]), None);
+        assert_eq!(age(vec![made(NOW - 90, Some(NOW + 1)), made(NOW - 9, Some(NOW))]), Some(90));
+        assert_eq!(age(vec![made(NOW - 90, None), made(NOW - 9, None), made(NOW - 60, None)]), Some(9));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The key ring as it is stored: `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?}]}`.
+//! The key ring as it is stored:
+//! `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?}],"made_from"?}`.
 
 use std::fmt;
 
@@ -21,6 +22,9 @@ pub struct RingDocument {
     pub version: RingVersion,
     /// The keys, in any order.
     pub keys: Vec<KeyRecord>,
+    /// Of a ring that a rotation made: the version of the secret that it takes the place of; empty if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<String>,
 }
 
 /// The version of a ring document; only 1 can be read.
@@ -37,10 +41,10 @@ pub struct KeyRecord {
     pub alg: Alg,
     /// An asymmetric key: PKCS#8 DER in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    private_key_pkcs8: Option<Zeroizing<String>>,
+    pub(super) private_key_pkcs8: Option<Zeroizing<String>>,
     /// An HMAC key: at least 32 bytes in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    k: Option<Zeroizing<String>>,
+    pub(super) k: Option<Zeroizing<String>>,
     /// When it was made.
     pub created_at: u64,
     /// The first second at which it signs.
@@ -111,6 +115,11 @@ impl KeyRecord {
         let key = SigningKey::from_record(&record).map_err(|_| aws_lc_rs::error::Unspecified)?;
         key.thumbprint().clone_into(&mut record.kid);
         Ok(record)
+    }
+
+    /// Whether verifiers may meet its signature and find it among the published keys.
+    pub(super) fn is_published(&self, now: u64) -> bool {
+        self.alg != Alg::HS256 && super::is_published(self.retire_at, now)
     }
 
     /// The key itself: PKCS#8 DER, or the bytes of an HMAC key.

@@ -1,7 +1,9 @@
 """A deployment's life, in order: empty, keyed, used, changed, with its backends failing. Each test starts where the last ended."""
 
+import json
 import re
 import time
+import uuid
 
 import boto3
 import jwt
@@ -74,8 +76,9 @@ def test_before_any_key_exists_a_token_endpoint_answers_503(stack, dialect):
     assert is_out(dialect, DIALECTS[dialect](stack.url))
 
 
-def test_a_first_key_is_taken_up_without_a_new_deployment(stack):
-    stack.generate_key()
+def test_the_first_rotation_makes_a_key_that_is_taken_up_without_a_new_deployment(stack):
+    token = stack.rotate()
+    assert stack.staged()["AWSCURRENT"] == token
     answer = wait_until(
         lambda: (answer := ask_oauth2(stack.url)).status_code == 200 and answer,
         seconds=KEYS_CACHE_TTL + SLACK,
@@ -193,10 +196,16 @@ def test_a_warm_function_takes_up_newer_keys_and_what_an_older_one_signed_still_
     [first] = kids(stack)
     cold_starts = stack.cold_starts()
 
-    # By default a further key is published first and signs later.
-    stack.generate_key()
+    # A rotation publishes the next key first; it signs a day later.
+    current = stack.staged()["AWSCURRENT"]
+    token = stack.rotate()
+    assert (stack.staged()["AWSCURRENT"], stack.staged()["AWSPREVIOUS"]) == (token, current)
     wait_until(lambda: len(kids(stack)) == 2, seconds=KEYS_CACHE_TTL + SLACK, what="both keys in the JWKS")
     assert jwt.get_unverified_header(token_of(ask_oauth2(stack.url)))["kid"] == first
+    listed = json.loads(stack.mintlet("key", "list", "--json", "--secret-id", stack.secret["SecretId"]))["keys"]
+    [following] = [key for key in listed if key["kid"] != first]
+    assert following["activate_at"] - following["created_at"] == 86400
+    assert [key["retire_at"] for key in listed if key["kid"] == first] == [following["activate_at"]]
 
     stack.generate_key("--activate-in", "0")
     wait_until(lambda: len(kids(stack)) == 3, seconds=KEYS_CACHE_TTL + SLACK, what="three keys in the JWKS")
@@ -208,6 +217,34 @@ def test_a_warm_function_takes_up_newer_keys_and_what_an_older_one_signed_still_
         issuer=stack.issuer, audience="https://billing.example.com",
     )
     assert stack.cold_starts() == cold_starts, "no new execution environment was started"
+
+
+def test_a_rotation_that_is_half_done_goes_on_and_what_is_no_rotation_is_refused(stack):
+    before = stack.staged()["AWSCURRENT"]
+    token = stack.begin_rotation()
+    assert "createSecret has to come first" in stack.rotation_step("finishSecret", token)
+    assert stack.rotation_step("createSecret", token) is None
+    # The environment that did the first step is gone.
+    stack.configure("RotateFunctionName", LOG_LEVEL="debug")
+    for step in ("createSecret", "createSecret", "testSecret"):
+        assert stack.rotation_step(step, token) is None
+    assert "is not AWSPENDING in this secret" in stack.rotation_step("createSecret", str(uuid.uuid4()))
+    other = stack.secret["SecretId"].replace(":secret:", ":secret:other-")
+    assert "this function rotates another secret" in stack.rotation_step("createSecret", token, SecretId=other)
+    assert "unknown variant" in stack.rotation_step("dropSecret", token)
+    assert stack.staged()["AWSCURRENT"] == before
+    for step in ("finishSecret", "finishSecret", "testSecret"):
+        assert stack.rotation_step(step, token) is None
+    assert stack.staged()["AWSCURRENT"] == token
+    assert len(kids(stack)) == 3, "within a lead there is no further key"
+
+
+def test_the_age_of_the_newest_key_is_logged_for_the_alarm(stack):
+    ask_oauth2(stack.url)
+    lines = wait_until(
+        lambda: [line for line in stack.log() if '"newest_key_age_days"' in line], seconds=10, what="a reading of the ring"
+    )
+    assert {json.loads(line)["newest_key_age_days"] for line in lines} == {0}
 
 
 def test_a_disabled_client_is_refused_within_the_stated_delay_and_an_enabled_one_served(stack):
@@ -370,9 +407,15 @@ def test_the_alarms_stack_takes_the_outputs(stack):
     run(
         "sam", "deploy", "--template-file", ROOT / "infra" / "alarms.yaml", "--stack-name", "mintlet-alarms",
         "--config-file", ROOT / "samconfig.toml", "--no-confirm-changeset", "--parameter-overrides",
-        f"FunctionName={stack.outputs['FunctionName']}", f"ApiId={stack.outputs['ApiId']}",
+        *(f"{name}={stack.outputs[name]}" for name in ("FunctionName", "ApiId", "RotateFunctionName", "LogGroupName")),
         f"AlarmTopicArn=arn:aws:sns:{REGION}:000000000000:alarms",
         env=stack.cloud.environment,
     )
     alarms = stack.cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
-    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "Throttles"]
+    assert sorted(alarm["MetricName"] for alarm in alarms) == ["5xx", "Errors", "Errors", "NewestKeyAgeDays", "Throttles"]
+    [age] = [alarm for alarm in alarms if alarm["MetricName"] == "NewestKeyAgeDays"]
+    logs = stack.cloud.client("logs")
+    [watched] = logs.describe_metric_filters(logGroupName=stack.log_group)["metricFilters"]
+    [made] = watched["metricTransformations"]
+    assert (made["metricNamespace"], made["metricName"]) == (age["Namespace"], age["MetricName"])
+    assert f'"{made["metricValue"].removeprefix("$.")}"' in "".join(stack.log()), "the field is one that is logged"
