@@ -9,11 +9,13 @@
 
 mod apigw;
 mod around;
+mod assertions;
 mod borders;
 mod cli;
 mod clients;
 mod credentials;
 mod events;
+mod frontier_assertions;
 mod fuzz;
 mod key_source;
 mod keys;
@@ -24,6 +26,7 @@ mod outages;
 mod outcomes;
 mod runtime_api;
 mod server;
+mod signer;
 mod state;
 mod store;
 mod support;
