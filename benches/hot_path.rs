@@ -20,15 +20,16 @@ use aws_lc_rs::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
+use jsonwebtoken::jwk::Jwk;
 use mintlet::{
     cli::merge::new_client,
     dialect::DIALECTS,
     edge::keys::{HeldKeys, Source},
     grant::{Facts, Lookups, Moment, Write},
-    keyring::{KeyRecord, RingDocument},
+    keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
-        jwt::Alg,
+        jwt::{Alg, Typ},
     },
     service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
@@ -57,7 +58,7 @@ fn main() {
         "alg", "respond us", "signature us", "ratio", "rest us", "allocations"
     );
     for alg in [Alg::RS256, Alg::ES256, Alg::EdDSA, Alg::HS256] {
-        let (service, call) = service(alg);
+        let (service, call) = service(alg, None);
         let moment = Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() };
         let respond = || {
             let answer = service.respond(&call, &moment).now_or_never().unwrap();
@@ -81,10 +82,53 @@ fn main() {
             whole - signature,
         );
     }
+    by_assertion();
 }
 
-fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call) {
-    let entry = json!({"client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"]});
+/// What a client that signs costs beside one that has a secret: the same token, signed with ES256. Its row is not counted.
+fn by_assertion() {
+    let (service, call) = service(Alg::ES256, None);
+    let plain = measure(&service, &call);
+    println!("\n{:<40}{:>14}{:>14}", "ES256 token, client proven by", "respond us", "allocations");
+    println!("{:<40}{:>14.2}{:>14}", "client_secret_post", plain.0, plain.1);
+    for alg in Alg::ASYMMETRIC {
+        let record = KeyRecord::generate(alg, 1).unwrap();
+        let key = SigningKey::from_record(&record).unwrap();
+        let claims = json!({
+            "iss": "bench", "sub": "bench", "aud": "https://auth.example.com", "exp": NOW + 60, "iat": NOW, "jti": "a"
+        });
+        let assertion = key.sign(Typ::Jwt, claims.to_string().as_bytes()).unwrap();
+        let authentication = format!(
+            "grant_type=client_credentials&scope=read&client_assertion={assertion}\
+             &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        );
+        let grant = format!("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&scope=read&assertion={assertion}");
+        for (title, body) in [("private_key_jwt", authentication), ("jwt-bearer", grant)] {
+            let (service, mut call) = self::service(Alg::ES256, key.public_jwk());
+            call.body = Ok(Bytes::from(body));
+            let (took, allocations) = measure(&service, &call);
+            println!("{:<40}{took:>14.2}{allocations:>14}", format!("{title}, {}", alg.as_str()));
+        }
+    }
+}
+
+fn measure(service: &TokenService<AtHand, HeldKeys>, call: &Call) -> (f64, u64) {
+    let moment = Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() };
+    let respond = || {
+        let answer = service.respond(call, &moment).now_or_never().unwrap();
+        assert_eq!(answer.response.status(), 200);
+        black_box(answer);
+    };
+    let took = median((0..ROUNDS).map(|_| microseconds(1000, &respond)).collect());
+    (took, allocation_counter::measure(respond).count_total)
+}
+
+fn service(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, Call) {
+    let keys: Vec<_> = key.into_iter().collect();
+    let entry = json!({
+        "client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"],
+        "grant_types": ["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"], "jwks": {"keys": keys}
+    });
     let (client, secret) = new_client(entry).unwrap();
     let ring = RingDocument { keys: vec![KeyRecord::generate(alg, 1).unwrap()], ..RingDocument::default() };
     let ring = Arc::new(Zeroizing::new(serde_json::to_vec(&ring).unwrap()));
