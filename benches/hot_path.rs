@@ -2,14 +2,15 @@
 //! the same kind of key, and how often it allocates.
 //!
 //! `cargo bench --bench hot_path`. Figures are medians of several rounds, in microseconds of one thread; compare ratios, not
-//! machines.
+//! machines. `hot_path --part NAME` carries out one part of the way once, for `bench/instructions` to count its instructions.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::disallowed_methods,
     reason = "a benchmark measures time, and stops if it cannot"
 )]
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{cell::RefCell, hint::black_box, sync::Arc, time::Instant};
 
 use aws_lc_rs::{
     hmac,
@@ -23,13 +24,17 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use jsonwebtoken::jwk::Jwk;
 use mintlet::{
     cli::merge::new_client,
-    dialect::DIALECTS,
-    edge::keys::{HeldKeys, Source},
-    grant::{Facts, Lookups, Moment, Write},
+    dialect::{DIALECTS, Dialect, Issued, Stamp},
+    edge::{
+        dynamodb::{from_item, to_item},
+        keys::{HeldKeys, Source},
+    },
+    grant::{Facts, Lookups, Moment, TokenRequest, Write, decide},
     keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
         jwt::{Alg, Typ},
+        vocabulary::Server,
     },
     service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
@@ -53,13 +58,20 @@ impl Store for AtHand {
 }
 
 fn main() {
+    match std::env::args().skip_while(|argument| argument != "--part").nth(1) {
+        Some(part) => count(&part),
+        None => time(),
+    }
+}
+
+fn time() {
     println!(
         "{:<8}{:>14}{:>14}{:>10}{:>10}{:>14}",
         "alg", "respond us", "signature us", "ratio", "rest us", "allocations"
     );
     for alg in [Alg::RS256, Alg::ES256, Alg::EdDSA, Alg::HS256] {
-        let (service, call) = service(alg, None);
-        let moment = Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() };
+        let (service, call, _) = service(alg);
+        let moment = moment();
         let respond = || {
             let answer = service.respond(&call, &moment).now_or_never().unwrap();
             assert_eq!(answer.response.status(), 200);
@@ -83,11 +95,81 @@ fn main() {
         );
     }
     by_assertion();
+    println!("\nOf a look-up, what is not the SDK's: a client of its item, {:.2} us", client_of_item());
+}
+
+fn client_of_item() -> f64 {
+    const TIMES: u32 = 1000;
+    let (_, _, client) = service(Alg::HS256);
+    let item = to_item(&client).unwrap();
+    let figures = (0..ROUNDS).map(|_| {
+        let items = RefCell::new(vec![item.clone(); TIMES as usize]);
+        let read = || black_box(from_item(items.borrow_mut().pop().unwrap()).unwrap());
+        microseconds(TIMES, &|| drop(read()))
+    });
+    median(figures.collect())
+}
+
+fn moment() -> Moment {
+    Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() }
+}
+
+// Carries a part out twice, so that what is made once is made, and lets only the second time be counted.
+fn count(part: &str) {
+    let (service, call, client) = service(Alg::HS256);
+    let moment = moment();
+    let dialect = Dialect::oauth2();
+    let record = KeyRecord::generate(Alg::HS256, 1).unwrap();
+    let key = SigningKey::from_record(&record).unwrap();
+    let bare = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+
+    let decode = || {
+        let params = dialect.read(&call.headers, call.body.as_ref().unwrap()).unwrap();
+        TokenRequest::parse(&params, std::iter::empty(), &dialect.policy).unwrap()
+    };
+    let request = decode();
+    let facts = Facts { clients: vec![client], ..Facts::default() };
+    let here = Server { issuer: "https://auth.example.com", token_path: dialect.path };
+    let decide = || decide(&request, &facts, &here, &moment);
+    let issue = decide().outcome.unwrap();
+    let stamp = Stamp {
+        issuer: "https://auth.example.com",
+        issued_at: NOW,
+        expires_at: NOW + 3600,
+        jti: &moment.jti,
+        kid: key.kid(),
+    };
+    let sign = || key.sign(dialect.typ, &dialect.claims(&issue, &stamp).unwrap()).unwrap();
+    let token = sign();
+    let signed = token.rsplit_once('.').unwrap().0.as_bytes();
+    let signature = || hmac::sign(&bare, signed);
+    let render = || dialect.issued(&issue, &Issued { access_token: &token, expires_in: 3600 });
+    let respond = || service.respond(&call, &moment).now_or_never().unwrap();
+    match part {
+        "decode" => twice(decode),
+        "decide" => twice(decide),
+        "sign" => twice(sign),
+        "signature" => twice(signature),
+        "render" => twice(render),
+        "respond" => twice(respond),
+        unknown => panic!("there is no part {unknown}"),
+    }
+}
+
+fn twice<R>(work: impl Fn() -> R) {
+    black_box(work());
+    black_box(counted(&work));
+}
+
+// Its name is what the counting of instructions is switched on and off by.
+#[inline(never)]
+fn counted<R>(work: &dyn Fn() -> R) -> R {
+    work()
 }
 
 /// What a client that signs costs beside one that has a secret: the same token, signed with ES256. Its row is not counted.
 fn by_assertion() {
-    let (service, call) = service(Alg::ES256, None);
+    let (service, call, _) = service(Alg::ES256);
     let plain = measure(&service, &call);
     println!("\n{:<40}{:>14}{:>14}", "ES256 token, client proven by", "respond us", "allocations");
     println!("{:<40}{:>14.2}{:>14}", "client_secret_post", plain.0, plain.1);
@@ -104,7 +186,7 @@ fn by_assertion() {
         );
         let grant = format!("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&scope=read&assertion={assertion}");
         for (title, body) in [("private_key_jwt", authentication), ("jwt-bearer", grant)] {
-            let (service, mut call) = self::service(Alg::ES256, key.public_jwk());
+            let (service, mut call, _) = service_for(Alg::ES256, key.public_jwk());
             call.body = Ok(Bytes::from(body));
             let (took, allocations) = measure(&service, &call);
             println!("{:<40}{took:>14.2}{allocations:>14}", format!("{title}, {}", alg.as_str()));
@@ -113,7 +195,7 @@ fn by_assertion() {
 }
 
 fn measure(service: &TokenService<AtHand, HeldKeys>, call: &Call) -> (f64, u64) {
-    let moment = Moment { now: NOW, jti: "AAAAAAAAAAAAAAAAAAAAAA".to_owned() };
+    let moment = moment();
     let respond = || {
         let answer = service.respond(call, &moment).now_or_never().unwrap();
         assert_eq!(answer.response.status(), 200);
@@ -123,12 +205,17 @@ fn measure(service: &TokenService<AtHand, HeldKeys>, call: &Call) -> (f64, u64) 
     (took, allocation_counter::measure(respond).count_total)
 }
 
-fn service(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, Call) {
-    let keys: Vec<_> = key.into_iter().collect();
-    let entry = json!({
-        "client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"],
-        "grant_types": ["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"], "jwks": {"keys": keys}
-    });
+fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
+    service_for(alg, None)
+}
+
+fn service_for(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
+    let mut entry = json!({"client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"]});
+    if let (Some(key), Some(entry)) = (key, entry.as_object_mut()) {
+        entry.insert("jwks".to_owned(), json!({"keys": [key]}));
+        let grants = json!(["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"]);
+        entry.insert("grant_types".to_owned(), grants);
+    }
     let (client, secret) = new_client(entry).unwrap();
     let ring = RingDocument { keys: vec![KeyRecord::generate(alg, 1).unwrap()], ..RingDocument::default() };
     let ring = Arc::new(Zeroizing::new(serde_json::to_vec(&ring).unwrap()));
@@ -149,7 +236,8 @@ fn service(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, Call
         body: Ok(Bytes::from(body)),
         origin: None,
     };
-    (TokenService::new(settings, AtHand(Arc::new(client)), HeldKeys::new(Source::Inline(ring), 300)), call)
+    let client = Arc::new(client);
+    (TokenService::new(settings, AtHand(Arc::clone(&client)), HeldKeys::new(Source::Inline(ring), 300)), call, client)
 }
 
 /// The signature alone, over as many bytes as a token has.
