@@ -130,8 +130,8 @@ fn count(part: &str) {
     let request = decode();
     let facts = Facts { clients: vec![client], ..Facts::default() };
     let here = Server { issuer: "https://auth.example.com", token_path: dialect.path };
-    let decide = || decide(&request, &facts, &here, &moment);
-    let issue = decide().outcome.unwrap();
+    let judge = || decide(&request, &facts, &here, &moment);
+    let issue = judge().outcome.unwrap();
     let stamp = Stamp {
         issuer: "https://auth.example.com",
         issued_at: NOW,
@@ -147,7 +147,7 @@ fn count(part: &str) {
     let respond = || service.respond(&call, &moment).now_or_never().unwrap();
     match part {
         "decode" => twice(decode),
-        "decide" => twice(decide),
+        "decide" => twice(judge),
         "sign" => twice(sign),
         "signature" => twice(signature),
         "render" => twice(render),
