@@ -16,6 +16,7 @@ use crate::{
         error::Reason,
         jwt::Alg,
         params::{Param, Params, check_query},
+        vocabulary::Server,
     },
 };
 
@@ -121,7 +122,7 @@ pub struct Record {
     pub client_id: Option<String>,
     /// How the client authenticated.
     pub auth_method: Option<&'static str>,
-    /// Which of the client's credentials it used: the id of a secret.
+    /// Which of the client's credentials it used: the id of a secret, or the `kid` of a key.
     pub credential_id: Option<String>,
     /// The first second at which that secret no longer works, if it expires.
     pub secret_expires_at: Option<u64>,
@@ -200,15 +201,17 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
 
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        let server = Server { issuer, token_path: dialect.path };
         let lookups = request.lookups();
         let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
-        let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+        let mut decision = grant::decide(&request, &loaded.facts, &server, moment);
+        if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
             let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
             if let Some(reloaded) = reloaded {
                 record.store = reloaded.took;
-                decision = grant::decide(&request, &reloaded.facts, moment);
+                decision = grant::decide(&request, &reloaded.facts, &server, moment);
             }
         }
         let Decision { writes, outcome, proven } = decision;
@@ -222,7 +225,6 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
         }
 
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
@@ -267,8 +269,8 @@ impl<S: Store, K: Keys> TokenService<S, K> {
 impl Record {
     fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
-        self.auth_method = Some(request.credentials.method.as_str());
-        self.client_id = request.credentials.presented.client_ids().next().map(str::to_owned);
+        self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
+        self.client_id = request.unverified_client_id().map(str::to_owned);
     }
 
     fn store_fault(&mut self, fault: StoreFault) -> Reason {

@@ -9,12 +9,15 @@
 
 mod apigw;
 mod around;
+mod assertions;
 mod borders;
 mod cli;
+mod client_keys;
 mod clients;
 mod credentials;
 mod doctor;
 mod events;
+mod frontier_assertions;
 mod fuzz;
 mod import;
 mod import_refused;
@@ -32,6 +35,7 @@ mod secret_use;
 mod secrets;
 mod secrets_manager;
 mod server;
+mod signer;
 mod state;
 mod store;
 mod support;

@@ -153,11 +153,11 @@ const CONTRACT: [Row; 18] = [
 #[test]
 fn every_reason_is_rendered_as_the_contract_says_of_its_code() {
     assert!(CONTRACT.iter().map(|row| row.0).eq(ErrorCode::ALL), "a code has no row");
-    for reason in Reason::ALL {
+    for reason in Reason::all() {
         let (_, oauth2, screening_eagle, frontier, eventhos) =
             CONTRACT.into_iter().find(|row| row.0 == reason.code()).unwrap();
         let rendered = |name: &str| {
-            let response = Dialect::named(name).unwrap().refused(*reason, Some(ISSUER));
+            let response = Dialect::named(name).unwrap().refused(reason, Some(ISSUER));
             (response.status().as_u16(), body(&response))
         };
         let text = reason.description();
@@ -189,8 +189,8 @@ fn every_reason_is_rendered_as_the_contract_says_of_its_code() {
 #[test]
 fn every_refusal_has_the_headers_of_its_status() {
     for dialect in &DIALECTS {
-        for reason in Reason::ALL {
-            let response = dialect.refused(*reason, Some(ISSUER));
+        for reason in Reason::all() {
+            let response = dialect.refused(reason, Some(ISSUER));
             let mut expected = vec![
                 ("cache-control", "no-store".to_owned()),
                 ("content-type", "application/json".to_owned()),

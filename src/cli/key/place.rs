@@ -120,8 +120,8 @@ async fn give_up_rotation(sdk: &Sdk, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-// A file that only its owner can read, whole or not at all.
-fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
+/// Writes a file that only its owner can read, whole or not at all.
+pub(in crate::cli) fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
