@@ -11,8 +11,9 @@ pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
+    dpop::Proof,
     error::Reason,
-    jwt::Alg,
+    jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
     vocabulary::GrantType,
@@ -27,6 +28,8 @@ pub struct Policy {
     pub auth: AcceptedAuth,
     /// Whether it refuses short-lived tokens to clients that are to use a long-lived one.
     pub refuses_long_lived: bool,
+    /// Whether it reads the `DPoP` header (RFC 9449), and so binds tokens to keys.
+    pub dpop: bool,
 }
 
 /// A request that is well-formed. Nothing in it is proven.
@@ -36,6 +39,8 @@ pub struct TokenRequest {
     pub credentials: Credentials,
     /// What it asks for.
     pub grant: GrantRequest,
+    /// The `DPoP` proof it came with: good in itself, and not known yet to be the first of its `jti`.
+    pub proof: Option<Proof>,
     policy: &'static Policy,
 }
 
@@ -97,6 +102,8 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+    /// The key that the token is bound to, if it is to be.
+    pub confirmation: Option<Confirmation>,
 }
 
 impl Issue {
@@ -104,6 +111,13 @@ impl Issue {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+    }
+
+    /// `token_type`: how the token is to be used (RFC 6750 section 6.1.1, RFC 9449 section 5).
+    #[must_use]
+    pub fn token_type(&self) -> &'static str {
+        let jkt = self.confirmation.as_ref().and_then(|confirmation| confirmation.jkt.as_ref());
+        if jkt.is_some() { "DPoP" } else { "Bearer" }
     }
 }
 
@@ -124,7 +138,7 @@ impl TokenRequest {
         let grant = match grant_type {
             GrantType::ClientCredentials => GrantRequest::ClientCredentials(client_credentials::Request::read(params)),
         };
-        Ok(Self { credentials, grant, policy })
+        Ok(Self { credentials, grant, proof: None, policy })
     }
 
     /// The keys to read.
@@ -152,7 +166,12 @@ pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decisio
     let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
         GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
     });
-    let writes = if outcome.is_ok() { proven.write.clone().into_iter().collect() } else { Vec::new() };
+    let outcome = outcome.map(|issue| Issue { confirmation: request.proof.as_ref().map(Proof::confirmation), ..issue });
+    let writes = if outcome.is_ok() {
+        proven.write.clone().into_iter().chain(request.proof.as_ref().map(Proof::use_once)).collect()
+    } else {
+        Vec::new()
+    };
     Decision { writes, outcome, proven: Some(proven) }
 }
 
@@ -162,6 +181,9 @@ fn admit(request: &TokenRequest, client: &Client) -> Result<(), Reason> {
     }
     if request.policy.refuses_long_lived && client.eventhos.as_ref().is_some_and(|eventhos| eventhos.long_lived) {
         return Err(Reason::LongLivedClient);
+    }
+    if client.dpop_bound_access_tokens && request.proof.is_none() {
+        return Err(Reason::MissingDpopProof);
     }
     Ok(())
 }

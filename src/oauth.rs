@@ -4,11 +4,15 @@
 
 pub mod client;
 pub mod client_auth;
+pub mod dpop;
 pub mod error;
 pub mod form;
+pub mod jwk;
+pub mod jws;
 pub mod jwt;
 pub mod params;
 pub mod scope;
 pub mod secret;
 pub mod state;
+pub mod uri;
 pub mod vocabulary;

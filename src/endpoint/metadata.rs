@@ -6,7 +6,10 @@ use serde::Serialize;
 use super::JWKS_PATH;
 use crate::{
     dialect::{DIALECTS, Dialect, Response, answer},
-    oauth::vocabulary::{ClientAuthMethod, GrantType},
+    oauth::{
+        dpop,
+        vocabulary::{ClientAuthMethod, GrantType},
+    },
 };
 
 #[derive(Serialize)]
@@ -20,6 +23,9 @@ struct Metadata<'a> {
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
     subject_types_supported: [&'static str; 1],
+    // RFC 9449 section 5.1; left out where no proof is read.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dpop_signing_alg_values_supported: &'static [&'static str],
 }
 
 /// The metadata of an issuer, of whose dialects those in `dialects` are on.
@@ -42,6 +48,7 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
         grant_types_supported: described.policy.grant_types.iter().copied().map(GrantType::as_str).collect(),
         token_endpoint_auth_methods_supported: methods.into_iter().flatten().map(ClientAuthMethod::as_str).collect(),
         subject_types_supported: ["public"],
+        dpop_signing_alg_values_supported: if described.policy.dpop { dpop::ALGS } else { &[] },
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

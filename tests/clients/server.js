@@ -9,9 +9,8 @@ import { fileURLToPath } from 'node:url'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? join(here, '..', '..', 'target')
-const clientsFile = join(here, 'clients.json')
 
-export const { clients } = JSON.parse(await readFile(clientsFile, 'utf8'))
+export const { clients } = JSON.parse(await readFile(join(here, 'clients.json'), 'utf8'))
 
 function freePort() {
   return new Promise((resolve, reject) => {
@@ -24,14 +23,15 @@ function freePort() {
   })
 }
 
-export async function start() {
+// With the clients of another file of this folder, and more variables in the environment, if wanted.
+export async function start(file = 'clients.json', variables = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'mintlet-clients-'))
   const port = await freePort()
   const issuer = `http://127.0.0.1:${port}`
   const child = spawn(
     join(target, 'debug', 'mintlet'),
-    ['serve', '--in-memory', '--port', `${port}`, '--clients', clientsFile],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
+    ['serve', '--in-memory', '--port', `${port}`, '--clients', join(here, file)],
+    { cwd: folder, env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''
   let ended
