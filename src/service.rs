@@ -17,6 +17,7 @@ use crate::{
         error::Reason,
         jwt::Alg,
         params::{Param, Params, check_query},
+        vocabulary::Server,
     },
 };
 
@@ -124,7 +125,7 @@ pub struct Record {
     pub client_id: Option<String>,
     /// How the client authenticated.
     pub auth_method: Option<&'static str>,
-    /// Which of the client's credentials it used: the id of a secret.
+    /// Which of the client's credentials it used: the id of a secret, or the `kid` of a key.
     pub credential_id: Option<String>,
     /// Why the request was refused.
     pub reason: Option<Reason>,
@@ -208,19 +209,21 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let mut request =
             TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        let server = Server { issuer, token_path: dialect.path };
         if dialect.policy.dpop && call.headers.contains_key(&DPOP) {
-            request.proof = Some(self.proof(dialect, issuer, call, moment, record, nonce).await?);
+            request.proof = Some(self.proof(&server, call, moment, record, nonce).await?);
         }
 
         let lookups = request.lookups();
         let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
-        let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+        let mut decision = grant::decide(&request, &loaded.facts, &server, moment);
+        if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
             let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
             if let Some(reloaded) = reloaded {
                 record.store = reloaded.took;
-                decision = grant::decide(&request, &reloaded.facts, moment);
+                decision = grant::decide(&request, &reloaded.facts, &server, moment);
             }
         }
         let Decision { writes, outcome, proven } = decision;
@@ -229,7 +232,6 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             record.credential_id = Some(proven.credential_id);
         }
         let issue = outcome?;
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         // Last of all that can fail: what is good once only is used up by a token and by nothing else.
@@ -255,14 +257,12 @@ impl<S: Store, K: Keys> TokenService<S, K> {
     // A proof that is good here and now. While proofs need nonces, `nonce` becomes the one that the next proof is to have.
     async fn proof(
         &self,
-        dialect: &'static Dialect,
-        issuer: Option<&str>,
+        server: &Server<'_>,
         call: &Call,
         moment: &Moment,
         record: &mut Record,
         nonce: &mut Option<HeaderValue>,
     ) -> Result<Proof, Reason> {
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = if self.settings.requires_dpop_nonce {
             let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
             let next = ring.dpop_nonce(moment.now).ok_or(Reason::NoKeyForAlg)?;
@@ -272,7 +272,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             None
         };
         // The endpoint as the metadata names it, and as it was called.
-        let published = format!("{}{}", issuer.trim_end_matches('/'), dialect.path);
+        let published = server.token_endpoint();
         let called = call.origin.as_ref().map(|origin| format!("{origin}{}", call.path));
         let expected = Expected {
             urls: &[Some(published.as_str()), called.as_deref()],
@@ -313,8 +313,8 @@ impl<S: Store, K: Keys> TokenService<S, K> {
 impl Record {
     fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
-        self.auth_method = Some(request.credentials.method.as_str());
-        self.client_id = request.credentials.presented.client_ids().next().map(str::to_owned);
+        self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
+        self.client_id = request.unverified_client_id().map(str::to_owned);
     }
 
     fn store_fault(&mut self, fault: StoreFault) -> Reason {

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::{Dialect, Issued, Stamp, json, read_form, write_claims};
 use crate::{
-    grant::{Issue, Policy},
+    grant::{Issue, Policy, jwt_bearer::JwtBearer},
     oauth::{
+        assertion::AUTHORIZATION_GRANT,
         client::ScopeClaim,
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
@@ -19,8 +20,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "oauth2",
     path: "/oauth2/token",
     policy: Policy {
-        grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true },
+        grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, private_key_jwt: true },
+        jwt_bearer: Some(JwtBearer { rules: &AUTHORIZATION_GRANT, in_header: false }),
         refuses_long_lived: false,
         dpop: true,
     },

@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{
     error::Reason,
-    jwk::{KeyFault, PublicKey},
-    jws::Jws,
-    jwt::{Alg, Confirmation},
+    jwk::VerifyingKey,
+    jws::{HeaderKey, JwtFault, UnverifiedJwt},
+    jwt::Confirmation,
     state::{StateRow, Write},
     uri::normalized,
 };
@@ -42,8 +42,6 @@ pub const MAX_SKEW_SECONDS: u64 = 10;
 // A proof with an RSA key of 8192 bits has some 4 KiB.
 const MAX_PROOF_BYTES: usize = 8 * 1024;
 const MAX_JTI_BYTES: usize = 256;
-// What would change how the JWS is read, or name another key than `jwk` (RFC 7515 section 4.1, RFC 7797).
-const REFUSED_HEADERS: [&str; 5] = ["crit", "b64", "jku", "x5u", "x5c"];
 
 impl Proof {
     /// Reads and verifies the proof of a request. `headers` holds the values of all its `DPoP` headers; there is at least one.
@@ -60,9 +58,14 @@ impl Proof {
             return Err(Reason::MalformedDpopProof);
         }
         let text = std::str::from_utf8(header.trim_ascii()).map_err(|_| Reason::MalformedDpopProof)?;
-        let jws = Jws::parse(text).ok_or(Reason::MalformedDpopProof)?;
-        let jkt = verified_jkt(&jws)?;
-        let claims = Claims::read(jws.payload()).ok_or(Reason::MalformedDpopProof)?;
+        let jwt = UnverifiedJwt::parse(text, HeaderKey::Jwk).map_err(|fault| match fault {
+            JwtFault::AlgNotTaken => Reason::UnsupportedDpopAlg,
+            JwtFault::TooLong | JwtFault::Malformed | JwtFault::Encrypted | JwtFault::HeaderNotTaken => {
+                Reason::MalformedDpopProof
+            }
+        })?;
+        let jkt = verified_jkt(&jwt)?;
+        let claims = Claims::read(jwt.unverified_claims()).ok_or(Reason::MalformedDpopProof)?;
         claims.check(expected)?;
         Ok(Self { jkt, jti: claims.jti.to_owned(), iat: claims.iat })
     }
@@ -91,30 +94,13 @@ impl Proof {
 }
 
 // RFC 9449 section 4.3, items 2 to 7.
-fn verified_jkt(jws: &Jws<'_>) -> Result<String, Reason> {
-    let header = jws.header();
-    let typ = header.get("typ").and_then(Value::as_str);
-    if typ != Some("dpop+jwt") || REFUSED_HEADERS.iter().any(|name| header.contains_key(*name)) {
+fn verified_jkt(jwt: &UnverifiedJwt) -> Result<String, Reason> {
+    if jwt.is_typ("dpop+jwt") != Some(true) {
         return Err(Reason::MalformedDpopProof);
     }
-    let alg = alg(header.get("alg").and_then(Value::as_str).ok_or(Reason::MalformedDpopProof)?)?;
-    let jwk = header.get("jwk").and_then(Value::as_object).ok_or(Reason::MalformedDpopProof)?;
-    let key = PublicKey::from_jwk(jwk, alg).map_err(|KeyFault| Reason::UnusableDpopKey)?;
-    if !key.verifies(jws) {
-        return Err(Reason::DpopSignatureMismatch);
-    }
-    Ok(key.thumbprint().to_owned())
-}
-
-fn alg(name: &str) -> Result<Alg, Reason> {
-    match name {
-        "RS256" => Ok(Alg::RS256),
-        "PS256" => Ok(Alg::PS256),
-        "ES256" => Ok(Alg::ES256),
-        "ES384" => Ok(Alg::ES384),
-        "EdDSA" | "Ed25519" => Ok(Alg::EdDSA),
-        _ => Err(Reason::UnsupportedDpopAlg),
-    }
+    let jwk = jwt.unverified_jwk().ok_or(Reason::MalformedDpopProof)?;
+    let key = VerifyingKey::from_jwk_for(jwk, jwt.unverified_alg()).map_err(|_| Reason::UnusableDpopKey)?;
+    if jwt.verify(&key) { Ok(key.thumbprint().to_owned()) } else { Err(Reason::DpopSignatureMismatch) }
 }
 
 struct Claims<'a> {

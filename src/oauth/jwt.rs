@@ -25,6 +25,16 @@ impl Alg {
     /// take RSA only.
     pub const ALL: [Self; 6] = [Self::RS256, Self::PS256, Self::ES256, Self::ES384, Self::EdDSA, Self::HS256];
 
+    /// The algorithms that somebody else's signature is verified with: those whose keys are public.
+    pub const ASYMMETRIC: [Self; 5] = [Self::RS256, Self::PS256, Self::ES256, Self::ES384, Self::EdDSA];
+
+    /// The one of that name whose keys are public. `Ed25519` is the name that RFC 9864 gives to what `EdDSA` is here.
+    #[must_use]
+    pub fn asymmetric(name: &str) -> Option<Self> {
+        let name = if name == "Ed25519" { "EdDSA" } else { name };
+        Self::ASYMMETRIC.into_iter().find(|alg| alg.as_str() == name)
+    }
+
     /// Its registered name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -58,12 +58,12 @@ async fn the_answer_to_a_proof_is_as_recorded() {
 #[tokio::test]
 async fn a_token_is_bound_to_the_key_of_its_proof_whatever_the_algorithm() {
     let world = world().await;
-    for alg in ["RS256", "PS256", "ES256", "ES384", "EdDSA"] {
+    for alg in Alg::ASYMMETRIC {
         let key = ProofKey::generate(alg);
         let response = world.send(ask("billing", &[&key.proof()])).await.response;
         let body = body(&response);
-        assert_eq!(body["token_type"], "DPoP", "{alg} {body}");
-        assert_eq!(parts(token_in(&body)).1["cnf"], json!({"jkt": key.thumbprint()}), "{alg}");
+        assert_eq!(body["token_type"], "DPoP", "{alg:?} {body}");
+        assert_eq!(parts(token_in(&body)).1["cnf"], json!({"jkt": key.thumbprint()}), "{alg:?}");
     }
 }
 
@@ -139,7 +139,7 @@ async fn a_proof_with_one_thing_changed_is_no_proof() {
     let world = world().await;
     let changes: &[(&str, Change, Reason)] = &[
         ("typ JWT", |header, _| set(header, "typ", json!("JWT")), Reason::MalformedDpopProof),
-        ("typ in capitals", |header, _| set(header, "typ", json!("DPOP+JWT")), Reason::MalformedDpopProof),
+        ("typ with more", |header, _| set(header, "typ", json!("dpop+jwt;x")), Reason::MalformedDpopProof),
         ("typ a number", |header, _| set(header, "typ", json!(1)), Reason::MalformedDpopProof),
         ("no typ", |header, _| drop(header.remove("typ")), Reason::MalformedDpopProof),
         ("crit", |header, _| set(header, "crit", json!(["exp"])), Reason::MalformedDpopProof),
@@ -148,8 +148,8 @@ async fn a_proof_with_one_thing_changed_is_no_proof() {
         ("jku", |header, _| set(header, "jku", json!("https://a.example")), Reason::MalformedDpopProof),
         ("x5u", |header, _| set(header, "x5u", json!("https://a.example")), Reason::MalformedDpopProof),
         ("x5c", |header, _| set(header, "x5c", json!(["AA=="])), Reason::MalformedDpopProof),
-        ("no alg", |header, _| drop(header.remove("alg")), Reason::MalformedDpopProof),
-        ("alg a number", |header, _| set(header, "alg", json!(256)), Reason::MalformedDpopProof),
+        ("no alg", |header, _| drop(header.remove("alg")), Reason::UnsupportedDpopAlg),
+        ("alg a number", |header, _| set(header, "alg", json!(256)), Reason::UnsupportedDpopAlg),
         ("alg none", |header, _| set(header, "alg", json!("none")), Reason::UnsupportedDpopAlg),
         ("HS256", |header, _| set(header, "alg", json!("HS256")), Reason::UnsupportedDpopAlg),
         ("alg in small letters", |header, _| set(header, "alg", json!("es256")), Reason::UnsupportedDpopAlg),
@@ -179,7 +179,7 @@ async fn a_proof_with_one_thing_changed_is_no_proof() {
         ("iat 11 ahead", |_, claims| set(claims, "iat", json!(NOW + 11)), Reason::StaleDpopProof),
         ("iat in the year 5e11", |_, claims| set(claims, "iat", json!(u64::MAX)), Reason::StaleDpopProof),
     ];
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     for (title, change, reason) in changes {
         world.refuses(oauth2(), title, ask("billing", &[&key.proof_with(change)]), *reason).await;
     }
@@ -189,8 +189,9 @@ async fn a_proof_with_one_thing_changed_is_no_proof() {
 #[tokio::test]
 async fn what_a_proof_does_not_need_does_not_matter() {
     let world = world().await;
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     let changes: &[(&str, Change)] = &[
+        ("typ in capitals and in full", |header, _| set(header, "typ", json!("application/DPOP+JWT"))),
         ("iat 300 ago", |_, claims| set(claims, "iat", json!(NOW - 300))),
         ("iat 10 ahead", |_, claims| set(claims, "iat", json!(NOW + 10))),
         ("jti of 256", |_, claims| set(claims, "jti", json!("x".repeat(256)))),
@@ -215,41 +216,42 @@ async fn what_a_proof_does_not_need_does_not_matter() {
 #[tokio::test]
 async fn a_key_that_is_none_for_its_algorithm_proves_nothing() {
     let world = world().await;
-    let member = |alg: &'static str, name: &str, value: Value| {
+    let member = |alg: Alg, name: &str, value: Value| {
         ProofKey::generate(alg).proof_with(|header, _| header["jwk"][name] = value)
     };
-    let without = |alg: &'static str, name: &str| {
+    let without = |alg: Alg, name: &str| {
         ProofKey::generate(alg).proof_with(|header, _| drop(header["jwk"].as_object_mut().unwrap().remove(name)))
     };
     let zeroes = encode(&[0; 32]);
     for (title, proof) in [
-        ("d", member("ES256", "d", json!(zeroes))),
-        ("d of RSA", member("RS256", "d", json!(zeroes))),
-        ("p", member("RS256", "p", json!("AQ"))),
-        ("k", member("ES256", "k", json!("AQ"))),
-        ("d of Ed25519", member("EdDSA", "d", json!(zeroes))),
+        ("d", member(Alg::ES256, "d", json!(zeroes))),
+        ("d of RSA", member(Alg::RS256, "d", json!(zeroes))),
+        ("p", member(Alg::RS256, "p", json!("AQ"))),
+        ("k", member(Alg::ES256, "k", json!("AQ"))),
+        ("d of Ed25519", member(Alg::EdDSA, "d", json!(zeroes))),
         (
             "oct",
-            ProofKey::generate("ES256").proof_with(|header, _| set(header, "jwk", json!({"kty": "oct", "k": zeroes}))),
+            ProofKey::generate(Alg::ES256)
+                .proof_with(|header, _| set(header, "jwk", json!({"kty": "oct", "k": zeroes}))),
         ),
-        ("empty", ProofKey::generate("ES256").proof_with(|header, _| set(header, "jwk", json!({})))),
-        ("no kty", without("ES256", "kty")),
-        ("kty in small letters", member("ES256", "kty", json!("ec"))),
-        ("no y", without("ES256", "y")),
-        ("no crv", without("EdDSA", "crv")),
-        ("another crv", member("ES256", "crv", json!("P-384"))),
-        ("secp256k1", member("ES256", "crv", json!("secp256k1"))),
-        ("X25519", member("EdDSA", "crv", json!("X25519"))),
-        ("off the curve", member("ES256", "x", json!(zeroes))),
-        ("x padded", member("ES256", "x", json!(URL_SAFE.encode([1; 32])))),
-        ("x a number", member("ES256", "x", json!(1))),
-        ("x too short", member("ES256", "x", json!("AQ"))),
-        ("e = 1", member("RS256", "e", json!("AQ"))),
-        ("e even", member("RS256", "e", json!("Ag"))),
-        ("no n", without("RS256", "n")),
-        ("RSA of 1024 bits", member("RS256", "n", json!(encode(&[0xff; 128])))),
-        ("use enc", member("ES256", "use", json!("enc"))),
-        ("alg of another", member("ES256", "alg", json!("ES384"))),
+        ("empty", ProofKey::generate(Alg::ES256).proof_with(|header, _| set(header, "jwk", json!({})))),
+        ("no kty", without(Alg::ES256, "kty")),
+        ("kty in small letters", member(Alg::ES256, "kty", json!("ec"))),
+        ("no y", without(Alg::ES256, "y")),
+        ("no crv", without(Alg::EdDSA, "crv")),
+        ("another crv", member(Alg::ES256, "crv", json!("P-384"))),
+        ("secp256k1", member(Alg::ES256, "crv", json!("secp256k1"))),
+        ("X25519", member(Alg::EdDSA, "crv", json!("X25519"))),
+        ("off the curve", member(Alg::ES256, "x", json!(zeroes))),
+        ("x padded", member(Alg::ES256, "x", json!(URL_SAFE.encode([1; 32])))),
+        ("x a number", member(Alg::ES256, "x", json!(1))),
+        ("x too short", member(Alg::ES256, "x", json!("AQ"))),
+        ("e = 1", member(Alg::RS256, "e", json!("AQ"))),
+        ("e even", member(Alg::RS256, "e", json!("Ag"))),
+        ("no n", without(Alg::RS256, "n")),
+        ("RSA of 1024 bits", member(Alg::RS256, "n", json!(encode(&[0xff; 128])))),
+        ("use enc", member(Alg::ES256, "use", json!("enc"))),
+        ("alg of another", member(Alg::ES256, "alg", json!("ES384"))),
     ] {
         world.refuses(oauth2(), title, ask("billing", &[&proof]), Reason::UnusableDpopKey).await;
     }
@@ -258,7 +260,7 @@ async fn a_key_that_is_none_for_its_algorithm_proves_nothing() {
 #[tokio::test]
 async fn a_signature_holds_for_its_key_and_its_words_alone() {
     let world = world().await;
-    for alg in ["RS256", "PS256", "ES256", "ES384", "EdDSA"] {
+    for alg in Alg::ASYMMETRIC {
         let (key, other) = (ProofKey::generate(alg), ProofKey::generate(alg));
         let proof = key.proof();
         let (message, signature) = proof.rsplit_once('.').unwrap();
@@ -277,7 +279,7 @@ async fn a_signature_holds_for_its_key_and_its_words_alone() {
             let answer = world.send(ask("billing", &[&proof])).await;
             let refused =
                 matches!(answer.record.reason, Some(Reason::DpopSignatureMismatch | Reason::MalformedDpopProof));
-            assert!(refused, "{alg} {title} {:?}", answer.record.reason);
+            assert!(refused, "{alg:?} {title} {:?}", answer.record.reason);
             assert_eq!(answer.response.status(), StatusCode::BAD_REQUEST);
         }
     }
@@ -285,7 +287,7 @@ async fn a_signature_holds_for_its_key_and_its_words_alone() {
 
 #[tokio::test]
 async fn a_signature_in_der_is_none() {
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     let proof = key.proof();
     let (message, _) = proof.rsplit_once('.').unwrap();
     let raw = key.signature(message.as_bytes());
@@ -305,7 +307,7 @@ async fn a_signature_in_der_is_none() {
 #[tokio::test]
 async fn a_text_that_is_no_strict_compact_jws_is_refused() {
     let world = world().await;
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     let good = key.proof();
     let (header, claims) = (json!(key.header()).to_string(), json!(claims()).to_string());
     let [first, second, third] = good.split('.').collect::<Vec<_>>()[..] else { panic!("{good}") };
@@ -353,7 +355,7 @@ async fn a_text_that_is_no_strict_compact_jws_is_refused() {
 #[tokio::test]
 async fn a_proof_is_good_once_per_key() {
     let world = world().await;
-    let (key, other) = (ProofKey::generate("ES256"), ProofKey::generate("ES256"));
+    let (key, other) = (ProofKey::generate(Alg::ES256), ProofKey::generate(Alg::ES256));
     let sent = |key: &ProofKey| ask("billing", &[&key.proof()]);
     world.takes(oauth2(), "first", sent(&key)).await;
     world.refuses(oauth2(), "again", sent(&key), Reason::ReplayedDpopProof).await;
@@ -366,7 +368,7 @@ async fn a_proof_is_good_once_per_key() {
 #[tokio::test]
 async fn of_fifty_that_send_a_proof_at_once_one_gets_a_token() {
     let world = world().await;
-    let proof = ProofKey::generate("ES256").proof();
+    let proof = ProofKey::generate(Alg::ES256).proof();
     let answers = join_all((0..50).map(|_| world.send(ask("billing", &[&proof])))).await;
     let reasons: Vec<_> = answers.iter().filter_map(|answer| answer.record.reason).collect();
     assert_eq!(reasons, [Reason::ReplayedDpopProof; 49]);
@@ -375,7 +377,7 @@ async fn of_fifty_that_send_a_proof_at_once_one_gets_a_token() {
 #[tokio::test]
 async fn a_used_proof_is_remembered_for_as_long_as_it_would_be_good() {
     let world = world().await;
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     let at = |iat: u64| key.proof_with(|_, claims| set(claims, "iat", json!(iat)));
     world.takes(oauth2(), "first", ask("billing", &[&at(NOW + 10)])).await;
     let again = async |iat, now| world.send_at(ask("billing", &[&at(iat)]), now).await.record.reason;
@@ -391,7 +393,7 @@ async fn a_used_proof_is_remembered_for_as_long_as_it_would_be_good() {
 #[tokio::test]
 async fn what_fails_for_another_reason_uses_no_proof_up() {
     let world = world().await;
-    let key = ProofKey::generate("ES256");
+    let key = ProofKey::generate(Alg::ES256);
     let proof = key.proof();
     let token = |id, secret, more: &[(&str, &str)]| Ask::token_with(oauth2(), id, secret, more).header(dpop(), &proof);
     for (title, ask, reason) in [
@@ -421,7 +423,7 @@ fn dpop() -> HeaderName {
 
 // What a proof for that URL gets from a service that is called there.
 async fn htu(world: &World, htu: &str, origin: Option<&str>) -> Option<Reason> {
-    let key = ProofKey::generate("EdDSA");
+    let key = ProofKey::generate(Alg::EdDSA);
     let mut ask = ask("billing", &[&key.proof_with(|_, claims| set(claims, "htu", json!(htu)))]);
     ask.0.origin = origin.map(str::to_owned);
     reason(world, ask).await
@@ -494,55 +496,76 @@ async fn the_path_of_the_issuer_belongs_to_the_endpoint() {
     }
 }
 
+type EventWith = Box<dyn Fn(String) -> Value>;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+fn credentials() -> String {
+    format!("client_id=billing&client_secret={SECRET}&grant_type=client_credentials")
+}
+
+fn v2(raw_path: &str, domain: &str, stage: &str, proof: String) -> Value {
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": raw_path, "rawQueryString": "",
+        "headers": {"content-type": FORM, "dpop": proof},
+        "requestContext": {
+            "accountId": "1", "apiId": "a", "domainName": domain, "stage": stage, "requestId": "r", "time": "t",
+            "timeEpoch": 1, "http": {"method": "POST", "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "::1"}
+        },
+        "body": credentials(), "isBase64Encoded": false
+    })
+}
+
+fn v1(path: &str, called: &str, domain: &str, stage: &str, proof: String) -> Value {
+    json!({
+        "resource": "/{proxy+}", "httpMethod": "POST", "path": path,
+        "headers": {"Content-Type": FORM, "DPoP": proof},
+        "multiValueHeaders": {"Content-Type": [FORM], "DPoP": [proof]},
+        "requestContext": {"path": called, "domainName": domain, "stage": stage, "httpMethod": "POST"},
+        "body": credentials(), "isBase64Encoded": false
+    })
+}
+
 // An event of a stage or of a custom domain that maps the API to a path, with a proof for where it was called.
 #[tokio::test]
 async fn an_event_with_a_stage_or_a_base_path_takes_the_url_that_the_client_called() {
     let world = with(|settings| settings.issuer = None).await;
-    let credentials = format!("client_id=billing&client_secret={SECRET}&grant_type=client_credentials");
-    let form = "application/x-www-form-urlencoded";
-    let proof = |url: &str| ProofKey::generate("EdDSA").proof_with(|_, claims| set(claims, "htu", json!(url)));
-    let v2 = |raw_path: &str, domain: &str, stage: &str, proof: String| {
-        json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": raw_path, "rawQueryString": "",
-            "headers": {"content-type": form, "dpop": proof},
-            "requestContext": {
-                "accountId": "1", "apiId": "a", "domainName": domain, "stage": stage, "requestId": "r", "time": "t",
-                "timeEpoch": 1, "http": {"method": "POST", "path": raw_path, "protocol": "HTTP/1.1", "sourceIp": "::1"}
-            },
-            "body": credentials, "isBase64Encoded": false
-        })
-    };
-    let v1 = |path: &str, called: &str, domain: &str, stage: &str, proof: String| {
-        json!({
-            "resource": "/{proxy+}", "httpMethod": "POST", "path": path,
-            "headers": {"Content-Type": form, "DPoP": proof},
-            "multiValueHeaders": {"Content-Type": [form], "DPoP": [proof]},
-            "requestContext": {"path": called, "domainName": domain, "stage": stage, "httpMethod": "POST"},
-            "body": credentials, "isBase64Encoded": false
-        })
-    };
+    let proof = |url: &str| ProofKey::generate(Alg::EdDSA).proof_with(|_, claims| set(claims, "htu", json!(url)));
     let (api, own) = ("abc.execute-api.eu-central-1.amazonaws.com", "login.example.com");
-    for (title, url, event) in [
-        ("v2, default stage", "https://abc.execute-api.eu-central-1.amazonaws.com/oauth2/token", {
-            &(|proof| v2("/oauth2/token", api, "$default", proof)) as &dyn Fn(String) -> Value
-        }),
-        ("v2, stage", "https://abc.execute-api.eu-central-1.amazonaws.com/prod/oauth2/token", {
-            &|proof| v2("/prod/oauth2/token", api, "prod", proof)
-        }),
-        ("v2, custom domain", "https://login.example.com/oauth2/token", {
-            &|proof| v2("/oauth2/token", own, "$default", proof)
-        }),
-        ("v1, stage", "https://abc.execute-api.eu-central-1.amazonaws.com/prod/oauth2/token", {
-            &|proof| v1("/oauth2/token", "/prod/oauth2/token", api, "prod", proof)
-        }),
-        ("v1, custom domain", "https://login.example.com/oauth2/token", {
-            &|proof| v1("/oauth2/token", "/oauth2/token", own, "prod", proof)
-        }),
-        ("v1, base path", "https://login.example.com/prod/oauth2/token", {
-            &|proof| v1("/prod/oauth2/token", "/prod/oauth2/token", own, "prod", proof)
-        }),
-    ] {
-        let call = |url: &str| Ask(serde_json::from_value::<Event>(event(proof(url))).unwrap().call);
+    let events: [(&str, &str, EventWith); 6] = [
+        (
+            "v2, default stage",
+            "https://abc.execute-api.eu-central-1.amazonaws.com/oauth2/token",
+            Box::new(move |proof| v2("/oauth2/token", api, "$default", proof)),
+        ),
+        (
+            "v2, stage",
+            "https://abc.execute-api.eu-central-1.amazonaws.com/prod/oauth2/token",
+            Box::new(move |proof| v2("/prod/oauth2/token", api, "prod", proof)),
+        ),
+        (
+            "v2, custom domain",
+            "https://login.example.com/oauth2/token",
+            Box::new(move |proof| v2("/oauth2/token", own, "$default", proof)),
+        ),
+        (
+            "v1, stage",
+            "https://abc.execute-api.eu-central-1.amazonaws.com/prod/oauth2/token",
+            Box::new(move |proof| v1("/oauth2/token", "/prod/oauth2/token", api, "prod", proof)),
+        ),
+        (
+            "v1, custom domain",
+            "https://login.example.com/oauth2/token",
+            Box::new(move |proof| v1("/oauth2/token", "/oauth2/token", own, "prod", proof)),
+        ),
+        (
+            "v1, base path",
+            "https://login.example.com/prod/oauth2/token",
+            Box::new(move |proof| v1("/prod/oauth2/token", "/prod/oauth2/token", own, "prod", proof)),
+        ),
+    ];
+    for (title, url, event) in events {
+        let call = |url: &str| Ask(serde_json::from_str::<Event>(&event(proof(url)).to_string()).unwrap().call);
         assert_eq!(reason(&world, call(url)).await, None, "{title}");
         let other = url.replacen("/oauth2", "/other/oauth2", 1);
         assert_eq!(reason(&world, call(&other)).await, Some(Reason::DpopUrlMismatch), "{title}");
@@ -575,7 +598,7 @@ async fn a_server_that_asks_for_a_nonce_names_it_and_takes_it() {
 #[tokio::test]
 async fn a_nonce_of_long_ago_is_answered_with_the_next() {
     let world = with_nonces().await;
-    let key = ProofKey::generate("EdDSA");
+    let key = ProofKey::generate(Alg::EdDSA);
     let sent = |nonce: &str, now: u64| {
         ask(
             "billing",

@@ -9,6 +9,7 @@
 
 mod apigw;
 mod around;
+mod assertions;
 mod borders;
 mod cli;
 mod clients;
@@ -16,6 +17,7 @@ mod credentials;
 mod dpop;
 mod dpop_fuzz;
 mod events;
+mod frontier_assertions;
 mod fuzz;
 mod key_source;
 mod keys;
@@ -27,6 +29,7 @@ mod outcomes;
 mod proofs;
 mod runtime_api;
 mod server;
+mod signer;
 mod state;
 mod store;
 mod support;

@@ -1,85 +1,55 @@
-//! `DPoP` proofs, and anything that looks like one: made here, by none of the code under test.
+//! `DPoP` proofs, and anything that looks like one.
 
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
-    rand::SystemRandom,
-    rsa::KeySize,
-    signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-        RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
-    },
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
-use mintlet::dialect::Dialect;
+use mintlet::{dialect::Dialect, keyring::KeyRecord, oauth::jwt::Alg};
 use serde_json::{Map, Value, json};
 
-use crate::support::{Ask, ISSUER, NOW, SECRET};
+use crate::{
+    signer::Signer,
+    support::{Ask, ISSUER, NOW, SECRET},
+};
 
 /// A key that signs proofs.
 pub struct ProofKey {
-    pub alg: &'static str,
+    signer: Signer,
     pub jwk: Value,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>,
 }
 
 impl ProofKey {
     /// The same key in every run, so that answers can be recorded.
     pub fn fixed() -> Self {
-        let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-        let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": encode(key.public_key().as_ref())});
-        Self { alg: "EdDSA", jwk, sign: Box::new(move |message| key.sign(message).as_ref().to_vec()) }
+        // PKCS#8 of an Ed25519 key (RFC 8410 section 7).
+        let pkcs8 = [b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".as_slice(), &[7; 32]].concat();
+        let record = json!({
+            "kid": "fixed", "alg": "EdDSA", "private_key_pkcs8": STANDARD.encode(pkcs8), "created_at": 1, "activate_at": 1
+        });
+        Self::of(Signer::of(&serde_json::from_value::<KeyRecord>(record).unwrap()))
     }
 
     /// A new key.
-    pub fn generate(alg: &'static str) -> Self {
-        match alg {
-            "RS256" => Self::rsa(alg, &RSA_PKCS1_SHA256, KeySize::Rsa2048),
-            "PS256" => Self::rsa(alg, &RSA_PSS_SHA256, KeySize::Rsa2048),
-            "ES256" => Self::ec(alg, EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), "P-256"),
-            "ES384" => Self::ec(alg, EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "P-384"),
-            "EdDSA" => {
-                let key = Ed25519KeyPair::generate().unwrap();
-                let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": encode(key.public_key().as_ref())});
-                Self { alg, jwk, sign: Box::new(move |message| key.sign(message).as_ref().to_vec()) }
-            }
-            other => panic!("no such alg {other}"),
-        }
+    pub fn generate(alg: Alg) -> Self {
+        Self::of(Signer::new(alg))
     }
 
-    fn ec(alg: &'static str, key: EcdsaKeyPair, crv: &str) -> Self {
-        let point = key.public_key().as_ref()[1..].to_vec();
-        let (x, y) = point.split_at(point.len() / 2);
-        let jwk = json!({"kty": "EC", "crv": crv, "x": encode(x), "y": encode(y)});
-        let sign = move |message: &[u8]| key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec();
-        Self { alg, jwk, sign: Box::new(sign) }
+    fn of(signer: Signer) -> Self {
+        let mut jwk = signer.jwk();
+        let members = jwk.as_object_mut().unwrap();
+        members.retain(|name, _| !["kid", "alg", "use"].contains(&name.as_str()));
+        Self { signer, jwk }
     }
 
-    fn rsa(alg: &'static str, padding: &'static dyn RsaEncoding, size: KeySize) -> Self {
-        let key = aws_lc_rs::rsa::KeyPair::generate(size).unwrap();
-        let der: Pkcs8V1Der<'_> = key.as_der().unwrap();
-        let key = RsaKeyPair::from_pkcs8(der.as_ref()).unwrap();
-        let jwk = {
-            let public = key.public_key();
-            let (n, e) = (public.modulus(), public.exponent());
-            json!({"kty": "RSA", "n": encode(n.big_endian_without_leading_zero()), "e": encode(e.big_endian_without_leading_zero())})
-        };
-        let sign = move |message: &[u8]| {
-            let mut signature = vec![0; key.public_modulus_len()];
-            key.sign(padding, &SystemRandom::new(), message, &mut signature).unwrap();
-            signature
-        };
-        Self { alg, jwk, sign: Box::new(sign) }
-    }
-
-    /// Its RFC 7638 thumbprint.
+    /// Its RFC 7638 thumbprint, by somebody else's code.
     pub fn thumbprint(&self) -> String {
         serde_json::from_value::<Jwk>(self.jwk.clone()).unwrap().thumbprint(ThumbprintHash::SHA256).unwrap()
     }
 
     /// The header of a good proof.
     pub fn header(&self) -> Map<String, Value> {
-        members(json!({"typ": "dpop+jwt", "alg": self.alg, "jwk": self.jwk}))
+        members(json!({"typ": "dpop+jwt", "alg": self.signer.alg, "jwk": self.jwk}))
     }
 
     /// A good proof for the `oauth2` endpoint.
@@ -96,14 +66,12 @@ impl ProofKey {
 
     /// A compact JWS over any two texts.
     pub fn sign(&self, header: &str, payload: &str) -> String {
-        let message = format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
-        let signature = (self.sign)(message.as_bytes());
-        format!("{message}.{}", encode(&signature))
+        self.signer.jws(header, payload)
     }
 
     /// The bare signature of a message.
     pub fn signature(&self, message: &[u8]) -> Vec<u8> {
-        (self.sign)(message)
+        self.signer.sign(message)
     }
 }
 
