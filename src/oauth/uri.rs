@@ -43,12 +43,12 @@ fn append_path(normal: &mut String, path: &str) -> Option<()> {
             return None;
         }
         unescaped.push_str(plain);
-        match u8::from_str_radix(digits, 16).ok()? {
-            byte @ (b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~') => unescaped.push(byte.into()),
-            _ => {
-                unescaped.push('%');
-                unescaped.push_str(&digits.to_ascii_uppercase());
-            }
+        let byte = u8::from_str_radix(digits, 16).ok()?;
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            unescaped.push(byte.into());
+        } else {
+            unescaped.push('%');
+            unescaped.push_str(&digits.to_ascii_uppercase());
         }
         rest = after;
     }

@@ -73,7 +73,8 @@ for (const nonce of ['off', 'required']) {
     })
     const claims = await oauth4webapi.validateJwtAccessToken(metadata, request, 'https://api.example.com', {
       requireDPoP: true,
-      signingAlgorithms: ['RS256'],
+      // The token's, and the proof's.
+      signingAlgorithms: ['RS256', 'ES256'],
       ...insecure,
     })
     assert.equal(claims.cnf.jkt, await thumbprint(keyPair))

@@ -9,13 +9,14 @@ use mintlet::{
     edge::apigw::Event,
     grant::StateRow,
     keyring::dpop_nonce::SPAN_SECONDS,
-    oauth::{error::Reason, jwt::Alg},
+    oauth::{assertion::AssertionFault, error::Reason, jwt::Alg},
     service::Settings,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     proofs::{ProofKey, ask, claims, encode},
+    signer::Signer,
     support::{Ask, ISSUER, NOW, SECRET, World, body, parts, readable, token_in, whole},
 };
 
@@ -632,4 +633,55 @@ async fn nonces_are_for_those_that_send_proofs() {
 async fn without_a_key_that_only_the_server_holds_there_is_no_nonce_and_no_token() {
     let world = World::with(clients(), &[Alg::HS256], |settings| settings.requires_dpop_nonce = true, 0).await;
     world.refuses(oauth2(), "HS256 alone", ask("billing", &[&ProofKey::fixed().proof()]), Reason::NoKeyForAlg).await;
+}
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+// A request of a client that authenticates by an assertion, or whose grant is one.
+fn assertion(grant_type: &str, assertion: &str, proof: &str) -> Ask {
+    let body = if grant_type == JWT_BEARER {
+        format!("grant_type={grant_type}&assertion={assertion}")
+    } else {
+        let assertion_type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        format!("grant_type={grant_type}&client_assertion_type={assertion_type}&client_assertion={assertion}")
+    };
+    Ask::form("/oauth2/token", &body).header(dpop(), proof)
+}
+
+#[tokio::test]
+async fn an_assertion_and_a_proof_are_used_up_together_or_not_at_all() {
+    let signer = Signer::new(Alg::ES256);
+    let client = json!({
+        "client_id": "svc", "jwks": {"keys": [signer.jwk()]}, "grant_types": ["client_credentials", JWT_BEARER],
+        "dpop_bound_access_tokens": true
+    });
+    let world = World::with(json!([client]), &[Alg::ES256], |settings| settings.requires_dpop_nonce = true, 0).await;
+    let jwt = |jti: &str| signer.jwt(&json!({"iss": "svc", "sub": "svc", "aud": ISSUER, "exp": NOW + 60, "jti": jti}));
+    let key = ProofKey::fixed();
+    let proof = |jti: &str, nonce: &str| {
+        key.proof_with(|_, claims| {
+            set(claims, "jti", json!(jti));
+            set(claims, "nonce", json!(nonce));
+        })
+    };
+    for (grant_type, replayed, first, second, third) in [
+        ("client_credentials", Reason::ClientAssertion(AssertionFault::Replayed), "a", "b", "c"),
+        (JWT_BEARER, Reason::AssertionGrant(AssertionFault::Replayed), "d", "e", "f"),
+    ] {
+        let sent = |one: &str, proof: &str| assertion(grant_type, &jwt(one), proof);
+        let answer = world.send(sent(first, &proof(first, ""))).await;
+        assert_eq!(answer.record.reason, Some(Reason::UseDpopNonce));
+        let nonce = answer.response.headers()["dpop-nonce"].to_str().unwrap();
+        let issued = world.send(sent(first, &proof(first, nonce))).await;
+        assert_eq!(issued.record.reason, None, "{grant_type}: the nonce that was missing used the assertion up");
+        assert_eq!(parts(token_in(&body(&issued.response))).1["cnf"], json!({"jkt": key.thumbprint()}));
+        for (jwt, jti, expected) in [
+            (second, first, Some(Reason::ReplayedDpopProof)),
+            (first, second, Some(replayed)),
+            (second, second, None),
+            (third, third, None),
+        ] {
+            assert_eq!(reason(&world, sent(jwt, &proof(jti, nonce))).await, expected, "{grant_type} {jwt} {jti}");
+        }
+    }
 }
