@@ -1,10 +1,14 @@
 //! `mintlet client`: register and manage clients, on AWS or on a running local server.
 
+mod keys;
+mod public_key;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::{Map, Value, json};
 
+use self::keys::Keys;
 use super::{
     Failure,
     clients_table::{Applied, ClientsTable},
@@ -80,6 +84,12 @@ enum Command {
     /// Add a new secret, print it once, and let the old ones expire
     #[command(after_help = "Example:\n  mintlet client rotate-secret --local --client-id billing --overlap 604800")]
     RotateSecret(RotateSecret),
+    /// Manage the public keys with which a client's assertions are verified
+    #[command(
+        subcommand,
+        after_help = "Example:\n  mintlet client key generate --local --client-id billing --out billing.pem"
+    )]
+    Key(Keys),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -181,6 +191,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             Ok(())
         }
         Command::RotateSecret(rotate) => target.rotate_secret(&table, rotate).await,
+        Command::Key(keys) => keys.run(&target, &table).await,
     }
 }
 

@@ -145,8 +145,8 @@ impl UnverifiedAssertion {
     /// What is wrong with it, as the rules tell it. That the client is disabled is none of it.
     pub fn verify(&self, clients: &[Arc<Client>], server: &Server<'_>, now: u64) -> Result<VerifiedAssertion, Reason> {
         let verified = self.signer(clients).and_then(|(client, kid)| {
-            self.check_names(client, server)?;
             self.check_times(client, now)?;
+            self.check_names(client, server)?;
             Ok(VerifiedAssertion { client: Arc::clone(client), kid: kid.to_owned(), write: self.write(client) })
         });
         verified.map_err(self.rules.refusal)

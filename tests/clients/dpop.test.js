@@ -11,8 +11,8 @@ import * as openid from 'openid-client'
 
 import { start } from './server.js'
 
-const file = 'dpop-clients.json'
-const [client] = JSON.parse(await readFile(new URL(file, import.meta.url), 'utf8')).clients
+const { clients } = JSON.parse(await readFile(new URL('dpop-clients.json', import.meta.url), 'utf8'))
+const [client] = clients
 const algorithms = ['RS256', 'PS256', 'ES256', 'ES384', 'Ed25519']
 const insecure = { [oauth4webapi.allowInsecureRequests]: true }
 
@@ -22,7 +22,7 @@ async function thumbprint(keyPair) {
 
 for (const nonce of ['off', 'required']) {
   let server
-  before(async () => (server = await start(file, { DPOP_NONCE: nonce })))
+  before(async () => (server = await start(clients, { DPOP_NONCE: nonce })))
   after(() => server?.stop())
 
   for (const algorithm of algorithms) {

@@ -12,6 +12,7 @@ mod around;
 mod assertions;
 mod borders;
 mod cli;
+mod client_keys;
 mod clients;
 mod credentials;
 mod dpop;

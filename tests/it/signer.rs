@@ -7,7 +7,10 @@ use aws_lc_rs::{
         RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
     },
 };
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use mintlet::{
     keyring::{KeyRecord, SigningKey},
     oauth::jwt::Alg,
@@ -32,6 +35,13 @@ impl Signer {
     pub fn of(record: &KeyRecord) -> Self {
         let jwk = json!(SigningKey::from_record(record).unwrap().public_jwk().unwrap());
         Self { alg: record.alg, kid: record.kid.clone(), pkcs8: record.material().unwrap().to_vec(), jwk }
+    }
+
+    /// A key that somebody keeps as PKCS#8 in PEM.
+    pub fn from_pem(alg: Alg, pem: &str) -> Self {
+        assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----\n"), "not PKCS#8");
+        let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        Self { alg, kid: String::new(), pkcs8: STANDARD.decode(body).unwrap(), jwk: Value::Null }
     }
 
     /// Its public half, with `kid`, `alg` and `use`.
