@@ -118,8 +118,8 @@ fn proof(alg: Alg, key: &KeyRecord, nonce: Option<&str>) -> String {
     let header = Header { typ: Some("dpop+jwt".to_owned()), jwk: Some(jwk), ..Header::new(algorithm) };
     let jti = URL_SAFE_NO_PAD.encode([7; 16]);
     let mut claims = json!({"jti": jti, "htm": "POST", "htu": "https://auth.example.com/oauth2/token", "iat": NOW});
-    if let Some(nonce) = nonce {
-        claims["nonce"] = json!(nonce);
+    if let (Some(claims), Some(nonce)) = (claims.as_object_mut(), nonce) {
+        claims.insert("nonce".to_owned(), json!(nonce));
     }
     jsonwebtoken::encode(&header, &claims, &encoding).unwrap()
 }

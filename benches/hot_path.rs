@@ -30,6 +30,7 @@ use mintlet::{
     oauth::{
         client::{Client, Lifetime},
         jwt::Alg,
+        vocabulary::Server,
     },
     service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
@@ -104,13 +105,14 @@ fn count(part: &str) {
     let key = SigningKey::from_record(&record).unwrap();
     let bare = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
 
-    let decode = || {
+    let read = || {
         let params = dialect.read(&call.headers, call.body.as_ref().unwrap()).unwrap();
         TokenRequest::parse(&params, std::iter::empty(), &dialect.policy).unwrap()
     };
-    let request = decode();
+    let request = read();
+    let server = Server { issuer: "https://auth.example.com", token_path: dialect.path };
     let facts = Facts { clients: vec![client], ..Facts::default() };
-    let decide = || decide(&request, &facts, &moment);
+    let decide = || decide(&request, &facts, &server, &moment);
     let issue = decide().outcome.unwrap();
     let stamp = Stamp {
         issuer: "https://auth.example.com",
@@ -126,7 +128,7 @@ fn count(part: &str) {
     let render = || dialect.issued(&issue, &Issued { access_token: &token, expires_in: 3600 });
     let respond = || service.respond(&call, &moment).now_or_never().unwrap();
     match part {
-        "decode" => twice(decode),
+        "decode" => twice(read),
         "decide" => twice(decide),
         "sign" => twice(sign),
         "signature" => twice(signature),

@@ -497,7 +497,7 @@ async fn the_path_of_the_issuer_belongs_to_the_endpoint() {
     }
 }
 
-type EventWith = Box<dyn Fn(String) -> Value>;
+type EventWith = Box<dyn Fn(&str) -> Value>;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -505,7 +505,7 @@ fn credentials() -> String {
     format!("client_id=billing&client_secret={SECRET}&grant_type=client_credentials")
 }
 
-fn v2(raw_path: &str, domain: &str, stage: &str, proof: String) -> Value {
+fn v2(raw_path: &str, domain: &str, stage: &str, proof: &str) -> Value {
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": raw_path, "rawQueryString": "",
         "headers": {"content-type": FORM, "dpop": proof},
@@ -517,7 +517,7 @@ fn v2(raw_path: &str, domain: &str, stage: &str, proof: String) -> Value {
     })
 }
 
-fn v1(path: &str, called: &str, domain: &str, stage: &str, proof: String) -> Value {
+fn v1(path: &str, called: &str, domain: &str, stage: &str, proof: &str) -> Value {
     json!({
         "resource": "/{proxy+}", "httpMethod": "POST", "path": path,
         "headers": {"Content-Type": FORM, "DPoP": proof},
@@ -566,7 +566,7 @@ async fn an_event_with_a_stage_or_a_base_path_takes_the_url_that_the_client_call
         ),
     ];
     for (title, url, event) in events {
-        let call = |url: &str| Ask(serde_json::from_str::<Event>(&event(proof(url)).to_string()).unwrap().call);
+        let call = |url: &str| Ask(serde_json::from_str::<Event>(&event(&proof(url)).to_string()).unwrap().call);
         assert_eq!(reason(&world, call(url)).await, None, "{title}");
         let other = url.replacen("/oauth2", "/other/oauth2", 1);
         assert_eq!(reason(&world, call(&other)).await, Some(Reason::DpopUrlMismatch), "{title}");

@@ -68,7 +68,7 @@ fn object(members: &[(String, String)]) -> String {
 }
 
 // The members of a good header or of good claims, some of which are left out, doubled or have another value; and others.
-fn mutated(good: Value) -> impl Strategy<Value = String> {
+fn mutated(good: &Value) -> impl Strategy<Value = String> + use<> {
     let good: Vec<_> =
         good.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
     let kept = good.into_iter().map(|(name, value)| {
@@ -92,8 +92,8 @@ fn signed() -> impl Strategy<Value = String> {
             let header = json!(KEYS[key].header());
             (
                 Just(key),
-                prop_oneof![8 => mutated(header), 1 => any_json()],
-                prop_oneof![8 => mutated(json!(claims())), 1 => any_json()],
+                prop_oneof![8 => mutated(&header), 1 => any_json()],
+                prop_oneof![8 => mutated(&json!(claims())), 1 => any_json()],
             )
         })
         .prop_map(|(key, header, claims)| KEYS[key].sign(&header, &claims))
