@@ -224,6 +224,7 @@ fn service_for(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, 
         base_path: String::new(),
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
+        requires_dpop_nonce: false,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

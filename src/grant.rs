@@ -12,8 +12,9 @@ pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
+    dpop::Proof,
     error::Reason,
-    jwt::Alg,
+    jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
     vocabulary::{GrantType, Server},
@@ -30,6 +31,8 @@ pub struct Policy {
     pub jwt_bearer: Option<jwt_bearer::JwtBearer>,
     /// Whether it refuses short-lived tokens to clients that are to use a long-lived one.
     pub refuses_long_lived: bool,
+    /// Whether it reads the `DPoP` header (RFC 9449), and so binds tokens to keys.
+    pub dpop: bool,
 }
 
 /// A request that is well-formed. Nothing in it is proven.
@@ -39,6 +42,8 @@ pub struct TokenRequest {
     pub credentials: Option<Credentials>,
     /// What it asks for.
     pub grant: GrantRequest,
+    /// The `DPoP` proof it came with: good in itself, and not known yet to be the first of its `jti`.
+    pub proof: Option<Proof>,
     policy: &'static Policy,
 }
 
@@ -102,6 +107,8 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+    /// The key that the token is bound to, if it is to be.
+    pub confirmation: Option<Confirmation>,
 }
 
 impl Issue {
@@ -109,6 +116,13 @@ impl Issue {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+    }
+
+    /// `token_type`: how the token is to be used (RFC 6750 section 6.1.1, RFC 9449 section 5).
+    #[must_use]
+    pub fn token_type(&self) -> &'static str {
+        let jkt = self.confirmation.as_ref().and_then(|confirmation| confirmation.jkt.as_ref());
+        if jkt.is_some() { "DPoP" } else { "Bearer" }
     }
 }
 
@@ -143,7 +157,7 @@ impl TokenRequest {
                 (credentials, GrantRequest::JwtBearer(Box::new(request)))
             }
         };
-        Ok(Self { credentials, grant, policy })
+        Ok(Self { credentials, grant, proof: None, policy })
     }
 
     /// The keys to read.
@@ -202,8 +216,13 @@ pub fn decide(request: &TokenRequest, facts: &Facts, server: &Server<'_>, moment
         GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
         GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
     });
+    let outcome = outcome.map(|issue| Issue { confirmation: request.proof.as_ref().map(Proof::confirmation), ..issue });
     // A request that is refused uses nothing up.
-    let writes = if outcome.is_ok() { proven.writes.clone() } else { Vec::new() };
+    let writes = if outcome.is_ok() {
+        proven.writes.iter().cloned().chain(request.proof.as_ref().map(Proof::use_once)).collect()
+    } else {
+        Vec::new()
+    };
     Decision { writes, outcome, proven: Some(proven) }
 }
 
@@ -213,6 +232,9 @@ fn admit(request: &TokenRequest, client: &Client) -> Result<(), Reason> {
     }
     if request.policy.refuses_long_lived && client.eventhos.as_ref().is_some_and(|eventhos| eventhos.long_lived) {
         return Err(Reason::LongLivedClient);
+    }
+    if client.dpop_bound_access_tokens && request.proof.is_none() {
+        return Err(Reason::MissingDpopProof);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 pub mod assertion;
 pub mod client;
 pub mod client_auth;
+pub mod dpop;
 pub mod error;
 pub mod form;
 pub mod json;
@@ -15,4 +16,5 @@ pub mod params;
 pub mod scope;
 pub mod secret;
 pub mod state;
+pub mod uri;
 pub mod vocabulary;

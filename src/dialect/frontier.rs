@@ -24,6 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true, private_key_jwt: false },
         jwt_bearer: Some(JwtBearer { rules: &ASSERTIONS, in_header: true }),
         refuses_long_lived: false,
+        dpop: false,
     },
     typ: Typ::Jwt,
     read,
@@ -89,7 +90,9 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::MalformedScope
         | ErrorCode::ScopeNotGranted
-        | ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, 3),
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidDpopProof
+        | ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, 3),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 12),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 5),

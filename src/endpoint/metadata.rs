@@ -8,6 +8,7 @@ use crate::{
     dialect::{DIALECTS, Dialect, Response, answer},
     oauth::{
         assertion::CLIENT_AUTHENTICATION,
+        dpop,
         vocabulary::{ClientAuthMethod, GrantType},
     },
 };
@@ -26,6 +27,9 @@ struct Metadata<'a> {
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<&'static str>>,
     // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
     subject_types_supported: [&'static str; 1],
+    // RFC 9449 section 5.1; left out where no proof is read.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dpop_signing_alg_values_supported: &'static [&'static str],
 }
 
 /// The metadata of an issuer, of whose dialects those in `dialects` are on.
@@ -52,6 +56,7 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
             .private_key_jwt
             .then(|| CLIENT_AUTHENTICATION.algs.iter().map(|alg| alg.as_str()).chain(["Ed25519"]).collect()),
         subject_types_supported: ["public"],
+        dpop_signing_alg_values_supported: if described.policy.dpop { dpop::ALGS } else { &[] },
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

@@ -56,6 +56,9 @@ pub struct Client {
     /// The `alg` of its access tokens. Absent: the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_signed_response_alg: Option<Alg>,
+    /// `dpop_bound_access_tokens` (RFC 9449 section 5.2): the client gets no token without a `DPoP` proof.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether the `scope` claim is one string or an array of tokens.
     #[serde(default)]
     pub scope_claim: ScopeClaim,
@@ -305,6 +308,11 @@ impl From<Version> for u32 {
     fn from(version: Version) -> Self {
         version.0
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

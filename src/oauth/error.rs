@@ -37,6 +37,10 @@ pub enum ErrorCode {
     UnknownUser,
     /// A client that holds a long-lived token asked for a short one (eventhos).
     LongLivedClient,
+    /// RFC 9449 section 5 `invalid_dpop_proof`.
+    InvalidDpopProof,
+    /// RFC 9449 section 8 `use_dpop_nonce`.
+    UseDpopNonce,
     /// Too many failures, or the quota is spent.
     TooManyRequests,
     /// A backend is out; worth another try.
@@ -61,7 +65,7 @@ impl Reason {
 
 impl ErrorCode {
     /// Every outcome, for tests and documentation that walk through all of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::MethodNotAllowed,
         Self::ContentTooLarge,
@@ -77,6 +81,8 @@ impl ErrorCode {
         Self::InvalidGrant,
         Self::UnknownUser,
         Self::LongLivedClient,
+        Self::InvalidDpopProof,
+        Self::UseDpopNonce,
         Self::TooManyRequests,
         Self::Unavailable,
         Self::ServerError,
@@ -103,6 +109,8 @@ impl ErrorCode {
             | Self::InvalidGrant
             | Self::UnknownUser
             | Self::LongLivedClient
+            | Self::InvalidDpopProof
+            | Self::UseDpopNonce
             | Self::ServerError => None,
         }
     }
@@ -235,6 +243,28 @@ reasons! {
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
+    /// The client's tokens are to be bound to a key, and there is no `DPoP` header, or the dialect reads none.
+    MissingDpopProof => InvalidDpopProof, "missing_dpop_proof", "The client has to send a DPoP proof";
+    /// More than one `DPoP` header.
+    RepeatedDpopProof => InvalidDpopProof, "repeated_dpop_proof", "More than one DPoP header";
+    /// The `DPoP` header holds no JWS of the form that RFC 9449 section 4.2 wants.
+    MalformedDpopProof => InvalidDpopProof, "malformed_dpop_proof", "The DPoP proof is not a JWT of type dpop+jwt with the claims it needs";
+    /// The proof's `alg` is none of those in the metadata.
+    UnsupportedDpopAlg => InvalidDpopProof, "unsupported_dpop_alg", "The DPoP proof's alg is not supported";
+    /// The proof's `jwk` is no public key, too small a one, or none of its `alg`.
+    UnusableDpopKey => InvalidDpopProof, "unusable_dpop_key", "The DPoP proof's jwk is not a public key for its alg";
+    /// The proof's signature does not hold for the key in it.
+    DpopSignatureMismatch => InvalidDpopProof, "dpop_signature_mismatch", "The DPoP proof's signature does not match its jwk";
+    /// The proof was made for another method.
+    DpopMethodMismatch => InvalidDpopProof, "dpop_method_mismatch", "The DPoP proof's htm is not POST";
+    /// The proof was made for another URL.
+    DpopUrlMismatch => InvalidDpopProof, "dpop_url_mismatch", "The DPoP proof's htu is not the URL of this endpoint";
+    /// The proof was made too long ago, or in the future.
+    StaleDpopProof => InvalidDpopProof, "stale_dpop_proof", "The DPoP proof's iat is too far from now";
+    /// The proof was used before.
+    ReplayedDpopProof => InvalidDpopProof, "replayed_dpop_proof", "The DPoP proof has been used before";
+    /// The proof has no nonce, or one that is not good any more.
+    UseDpopNonce => UseDpopNonce, "use_dpop_nonce", "The DPoP proof needs the nonce that the DPoP-Nonce header of this answer holds";
     /// DynamoDB did not answer in time, or refused for now.
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.

@@ -22,7 +22,8 @@ function freePort() {
   })
 }
 
-export async function start(registered = clients) {
+// With these clients, and more variables in the environment, if wanted.
+export async function start(registered = clients, variables = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'mintlet-clients-'))
   const clientsFile = join(folder, 'clients.json')
   await writeFile(clientsFile, JSON.stringify({ clients: registered }))
@@ -31,7 +32,7 @@ export async function start(registered = clients) {
   const child = spawn(
     join(target, 'debug', 'mintlet'),
     ['serve', '--in-memory', '--port', `${port}`, '--clients', clientsFile],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: folder, env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''
   let ended

@@ -25,6 +25,7 @@ fn clients() -> Value {
         {"client_id": "expired", "client_secrets": [{"secret": SECRET, "expires_at": NOW}]},
         {"client_id": "without-grant", "client_secret": SECRET, "grant_types": []},
         {"client_id": "without-key", "client_secret": SECRET, "access_token_signed_response_alg": "EdDSA"},
+        {"client_id": "bound", "client_secret": SECRET, "dpop_bound_access_tokens": true},
         {"client_id": "long-lived", "client_secret": SECRET,
             "eventhos": {"id": 8, "identifier": "door", "long_lived": true}}
     ])
@@ -58,6 +59,7 @@ fn asks(dialect: &Dialect) -> Vec<(&'static str, Ask)> {
         ("malformed resource", ask("billing", &[("resource", "/relative")])),
         ("resource not allowed", ask("billing", &[("resource", "https://other.example.com")])),
         ("long-lived client", ask("long-lived", &[])),
+        ("no DPoP proof", ask("bound", &[])),
         ("no key for the client's alg", ask("without-key", &[])),
         ("GET", ask("billing", &[]).method(Method::GET)),
         ("body over 16 KiB", with_body(vec![b'a'; 16 * 1024 + 1])),
@@ -123,7 +125,7 @@ async fn a_disabled_client_with_a_wrong_secret_is_a_wrong_secret() {
 // numbers. The order is that of ErrorCode::ALL.
 type Row = (ErrorCode, (u16, &'static str), (u16, &'static str), (u16, u32), (u16, u32));
 
-const CONTRACT: [Row; 18] = [
+const CONTRACT: [Row; 20] = [
     (ErrorCode::InvalidRequest, (400, "invalid_request"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (ErrorCode::MethodNotAllowed, (405, "invalid_request"), (405, "Method Not Allowed"), (405, 12), (405, 400_405)),
     (ErrorCode::ContentTooLarge, (413, "invalid_request"), (413, "Payload Too Large"), (413, 3), (413, 400_413)),
@@ -139,6 +141,8 @@ const CONTRACT: [Row; 18] = [
     (ErrorCode::InvalidGrant, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (401, 400_001)),
     (ErrorCode::UnknownUser, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (404, 400_004)),
     (ErrorCode::LongLivedClient, (400, "unauthorized_client"), (403, "Forbidden"), (403, 7), (401, 400_011)),
+    (ErrorCode::InvalidDpopProof, (400, "invalid_dpop_proof"), (400, "Bad Request"), (400, 3), (400, 400_400)),
+    (ErrorCode::UseDpopNonce, (400, "use_dpop_nonce"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (
         ErrorCode::TooManyRequests,
         (429, "temporarily_unavailable"),

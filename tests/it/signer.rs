@@ -28,9 +28,13 @@ pub struct Signer {
 impl Signer {
     /// A new key.
     pub fn new(alg: Alg) -> Self {
-        let record = KeyRecord::generate(alg, 1).unwrap();
-        let jwk = json!(SigningKey::from_record(&record).unwrap().public_jwk().unwrap());
-        Self { alg, kid: record.kid.clone(), pkcs8: record.material().unwrap().to_vec(), jwk }
+        Self::of(&KeyRecord::generate(alg, 1).unwrap())
+    }
+
+    /// That key.
+    pub fn of(record: &KeyRecord) -> Self {
+        let jwk = json!(SigningKey::from_record(record).unwrap().public_jwk().unwrap());
+        Self { alg: record.alg, kid: record.kid.clone(), pkcs8: record.material().unwrap().to_vec(), jwk }
     }
 
     /// A key that somebody keeps as PKCS#8 in PEM.
