@@ -9,6 +9,8 @@
 //! | `SIGNING_KEYS_FILE` | a file that holds the key ring, of mode 0600 | |
 //! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
+//! | `MTLS_BASE_URL` | the base URL at which API Gateway asks for a client certificate (RFC 8705): `https`; a path is allowed; turns mutual TLS on | mutual TLS is off |
+//! | `CLOUDFRONT_ORIGIN_SECRET` | what CloudFront sends as `X-Origin-Verify`, so that its client certificate header is believed: 32 characters or more; turns mutual TLS on | that header is ignored |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
@@ -24,7 +26,11 @@ use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc};
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
-use crate::{dialect::DIALECTS, oauth::client::Lifetime, service::Settings};
+use crate::{
+    dialect::DIALECTS,
+    oauth::client::Lifetime,
+    service::{MutualTls, OriginSecret, Settings},
+};
 
 /// Everything that a deployment can set.
 #[derive(Clone, Debug)]
@@ -111,6 +117,7 @@ impl Config {
                             .ok_or("is not 60..=86400 seconds")
                     })
                     .unwrap_or_default(),
+                mutual_tls: vars.mutual_tls(),
             },
             clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
             state_table: vars.text("STATE_TABLE").unwrap_or_else(|| STATE_TABLE.to_owned()),
@@ -180,6 +187,15 @@ impl Vars {
                 SigningKeys::File(PathBuf::new())
             }
         }
+    }
+
+    fn mutual_tls(&mut self) -> Option<MutualTls> {
+        let base_url = self
+            .read("MTLS_BASE_URL", |text| parse_issuer(text).ok_or("is not an https URL without query and fragment"));
+        let origin_secret = self.read("CLOUDFRONT_ORIGIN_SECRET", |text| {
+            OriginSecret::new(text).ok_or("is not 32 visible ASCII characters or more")
+        });
+        (base_url.is_some() || origin_secret.is_some()).then_some(MutualTls { base_url, origin_secret })
     }
 
     fn aws(&mut self) -> Aws {
@@ -296,6 +312,8 @@ mod tests {
             ("ISSUER", "http://auth.example.com"),
             ("DIALECTS", "oauth2,klingon"),
             ("ACCESS_TOKEN_LIFETIME", "59"),
+            ("MTLS_BASE_URL", "http://mtls.example.com"),
+            ("CLOUDFRONT_ORIGIN_SECRET", "hunter2"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
             ("LOG_LEVEL", "trace"),
@@ -308,6 +326,8 @@ mod tests {
                 "ISSUER is not an https URL without query and fragment",
                 "DIALECTS names a dialect that there is not",
                 "ACCESS_TOKEN_LIFETIME is not 60..=86400 seconds",
+                "MTLS_BASE_URL is not an https URL without query and fragment",
+                "CLOUDFRONT_ORIGIN_SECRET is not 32 visible ASCII characters or more",
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",
@@ -361,6 +381,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_credential() {
-        assert!(!format!("{:?}", read(&[]).unwrap()).contains("hunter2"));
+        let secret = "hunter2-hunter2-hunter2-hunter2-hunter2";
+        assert!(!format!("{:?}", read(&[("CLOUDFRONT_ORIGIN_SECRET", secret)]).unwrap()).contains("hunter2"));
     }
 }

@@ -12,7 +12,7 @@ use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
     error::Reason,
-    jwt::Alg,
+    jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
     vocabulary::GrantType,
@@ -97,6 +97,8 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+    /// What the token is bound to, if it is.
+    pub confirmation: Option<Confirmation>,
 }
 
 impl Issue {
@@ -108,19 +110,20 @@ impl Issue {
 }
 
 impl TokenRequest {
-    /// Makes a request of parameters and `Authorization` headers: the end of syntax.
+    /// Makes a request of parameters, `Authorization` headers and the PEM of a client certificate: the end of syntax.
     ///
     /// # Errors
     /// In this order: no grant type, an unknown one, faulty credentials.
     pub fn parse<'a>(
         params: &Params,
         authorization: impl Iterator<Item = &'a [u8]>,
+        certificate: Option<&str>,
         policy: &'static Policy,
     ) -> Result<Self, Reason> {
         let wanted = params.get(Param::GrantType).ok_or(Reason::MissingGrantType)?;
         let grant_type =
             policy.grant_types.iter().find(|served| served.as_str() == wanted).ok_or(Reason::UnsupportedGrantType)?;
-        let credentials = Credentials::read(authorization, params, policy.auth)?;
+        let credentials = Credentials::read(authorization, params, certificate, policy.auth)?;
         let grant = match grant_type {
             GrantType::ClientCredentials => GrantRequest::ClientCredentials(client_credentials::Request::read(params)),
         };
@@ -149,9 +152,11 @@ pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decisio
         Ok(proven) => proven,
         Err(reason) => return Decision { writes: Vec::new(), outcome: Err(reason), proven: None },
     };
-    let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
-        GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
-    });
+    let outcome = admit(request, &proven.client)
+        .and_then(|()| match &request.grant {
+            GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
+        })
+        .and_then(|issue| Ok(Issue { confirmation: request.credentials.confirmation(&proven.client)?, ..issue }));
     let writes = if outcome.is_ok() { proven.write.clone().into_iter().collect() } else { Vec::new() };
     Decision { writes, outcome, proven: Some(proven) }
 }

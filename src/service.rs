@@ -1,5 +1,7 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod mutual_tls;
+
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
-    endpoint::{self, Route},
+    endpoint::{self, Route, SwitchedOn},
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     keyring::KeyRing,
     oauth::{
@@ -18,6 +20,8 @@ use crate::{
         params::{Param, Params, check_query},
     },
 };
+
+pub use self::mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret};
 
 /// Where clients and state are kept.
 pub trait Store: Send + Sync {
@@ -86,6 +90,8 @@ pub struct Call {
     pub body: Result<Bytes, Reason>,
     /// The issuer to use when none is configured: where API Gateway says it was called.
     pub origin: Option<String>,
+    /// The client certificate of the connection in PEM, if API Gateway says that it has verified one. Never from a header.
+    pub client_certificate: Option<String>,
 }
 
 /// What the deployment has configured of the service.
@@ -99,6 +105,8 @@ pub struct Settings {
     pub dialects: Vec<&'static str>,
     /// The lifetime of access tokens whose client has none of its own.
     pub access_token_lifetime: Lifetime,
+    /// Where client certificates come from, if any are taken.
+    pub mutual_tls: Option<MutualTls>,
 }
 
 /// An answer, and what is to be logged of it.
@@ -194,8 +202,9 @@ impl<S: Store, K: Keys> TokenService<S, K> {
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
         record.client_id = params.get(Param::ClientId).map(str::to_owned);
-        let authorization = call.headers.get_all(header::AUTHORIZATION);
-        let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
+        let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
+        let request = TokenRequest::parse(&params, authorization, certificate.as_deref(), &dialect.policy)?;
         record.identify(&request);
 
         let lookups = request.lookups();
@@ -213,6 +222,9 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         if let Some(proven) = proven {
             record.client_id = Some(proven.client.client_id.to_string());
             record.credential_id = Some(proven.credential_id);
+            if let Some(method) = proven.client.token_endpoint_auth_method {
+                record.auth_method = Some(method.as_str());
+            }
         }
         let issue = outcome?;
         if !writes.is_empty() {
@@ -255,7 +267,15 @@ impl<S: Store, K: Keys> TokenService<S, K> {
                 let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
                 Ok(endpoint::jwks(&ring, moment.now))
             }
-            Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),
+            Route::Metadata => {
+                let mutual_tls = self.settings.mutual_tls.as_ref();
+                let on = SwitchedOn {
+                    dialects: &self.settings.dialects,
+                    mutual_tls: mutual_tls.is_some(),
+                    mtls_base_url: mutual_tls.and_then(|mutual_tls| mutual_tls.base_url.as_deref()),
+                };
+                Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, on))
+            }
             Route::Token(_) | Route::Unknown => Err(Reason::UnknownPath),
         }
     }

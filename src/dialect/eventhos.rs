@@ -22,7 +22,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: None, post: true },
+        auth: AcceptedAuth { basic: None, post: true, certificate: false },
         refuses_long_lived: true,
     },
     typ: Typ::Jwt,

@@ -20,7 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/v1beta1/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true, certificate: false },
         refuses_long_lived: false,
     },
     typ: Typ::Jwt,

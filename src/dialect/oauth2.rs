@@ -20,7 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/oauth2/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, certificate: true },
         refuses_long_lived: false,
     },
     typ: Typ::AccessToken,

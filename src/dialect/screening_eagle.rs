@@ -19,7 +19,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/api/id/v1/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: false },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: false, certificate: false },
         refuses_long_lived: false,
     },
     typ: Typ::Jwt,

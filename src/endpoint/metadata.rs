@@ -20,19 +20,44 @@ struct Metadata<'a> {
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
     subject_types_supported: [&'static str; 1],
+    // RFC 8705 section 3.3.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<Aliases>,
 }
 
-/// The metadata of an issuer, of whose dialects those in `dialects` are on.
+// RFC 8705 section 5.
+#[derive(Serialize)]
+struct Aliases {
+    token_endpoint: String,
+}
+
+/// What a deployment has switched on.
+#[derive(Clone, Copy)]
+pub struct SwitchedOn<'a> {
+    /// The dialects.
+    pub dialects: &'a [&'static str],
+    /// Whether client certificates are taken.
+    pub mutual_tls: bool,
+    /// The base URL of the endpoints that ask for one, if it is another than the issuer's.
+    pub mtls_base_url: Option<&'a str>,
+}
+
+/// The metadata of an issuer.
 ///
 /// It describes the plain OAuth 2.0 endpoint, or if that is off, the first that is on.
 #[must_use]
-pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
-    let described = DIALECTS.iter().find(|dialect| dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
+pub fn metadata(issuer: &str, on: SwitchedOn<'_>) -> Response {
+    let described = DIALECTS.iter().find(|dialect| on.dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
     let base = issuer.trim_end_matches('/');
     let auth = described.policy.auth;
+    let by_certificate = auth.certificate && on.mutual_tls;
     let methods = [
         auth.basic.map(|_| ClientAuthMethod::ClientSecretBasic),
         auth.post.then_some(ClientAuthMethod::ClientSecretPost),
+        by_certificate.then_some(ClientAuthMethod::TlsClientAuth),
+        by_certificate.then_some(ClientAuthMethod::SelfSignedTlsClientAuth),
     ];
     let metadata = Metadata {
         issuer,
@@ -42,6 +67,10 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
         grant_types_supported: described.policy.grant_types.iter().copied().map(GrantType::as_str).collect(),
         token_endpoint_auth_methods_supported: methods.into_iter().flatten().map(ClientAuthMethod::as_str).collect(),
         subject_types_supported: ["public"],
+        tls_client_certificate_bound_access_tokens: on.mutual_tls,
+        mtls_endpoint_aliases: on
+            .mtls_base_url
+            .map(|base| Aliases { token_endpoint: format!("{}{}", base.trim_end_matches('/'), described.path) }),
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

@@ -8,9 +8,11 @@ use base64::{
 };
 
 use super::{
+    certificate::Certificate,
     client::{Client, ClientId, ClientSecret},
     error::Reason,
     form,
+    jwt::Confirmation,
     params::{Param, Params},
     secret::{Secret, verify_nothing},
     state::Write,
@@ -24,6 +26,8 @@ pub struct AcceptedAuth {
     pub basic: Option<BasicEncoding>,
     /// Whether the route takes `client_id` and `client_secret` in the body.
     pub post: bool,
+    /// Whether the route takes a client certificate (RFC 8705 section 2).
+    pub certificate: bool,
 }
 
 /// How the two halves of a Basic pair are encoded before base64.
@@ -42,6 +46,8 @@ pub struct Credentials {
     pub method: ClientAuthMethod,
     /// What was presented.
     pub presented: Presented,
+    // The certificate of the connection, whether it authenticates or not, or why it cannot be read.
+    certificate: Option<Result<Arc<Certificate>, Reason>>,
 }
 
 /// What a method presents.
@@ -49,6 +55,13 @@ pub struct Credentials {
 pub enum Presented {
     /// An id and a secret. The pairs the request can mean: one, or two where form-decoding a Basic pair changes it.
     Secret(Vec<Candidate>),
+    /// An id, and the certificate of the connection (RFC 8705 section 2).
+    Certificate {
+        /// The client id as sent: not checked against any grammar.
+        client_id: String,
+        /// The certificate.
+        certificate: Arc<Certificate>,
+    },
 }
 
 /// One client id and secret that a request may mean.
@@ -65,7 +78,7 @@ pub struct Candidate {
 pub struct Proven {
     /// The client.
     pub client: Arc<Client>,
-    /// Which of its credentials it used: the id of a secret.
+    /// Which of its credentials it used: the id of a secret, or the thumbprint of a certificate.
     pub credential_id: String,
     /// What has to be stored before the proof counts, if it is good once only.
     pub write: Option<Write>,
@@ -81,13 +94,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 impl Credentials {
-    /// Reads the credentials of a request. `authorization` holds the values of all its `Authorization` headers.
+    /// Reads the credentials of a request. `authorization` holds the values of all its `Authorization` headers, and
+    /// `certificate` the PEM of its connection's client certificate.
     ///
     /// # Errors
     /// A [`Reason`] for more than one method, for a method that the route does not take, for none, and for a malformed one.
     pub fn read<'a>(
         mut authorization: impl Iterator<Item = &'a [u8]>,
         params: &Params,
+        certificate: Option<&str>,
         accepted: AcceptedAuth,
     ) -> Result<Self, Reason> {
         let header = authorization.next();
@@ -100,52 +115,15 @@ impl Credentials {
         if methods.into_iter().filter(|sent| *sent).count() > 1 {
             return Err(Reason::TwoAuthMethods);
         }
-        let credentials = match (header, secret) {
-            (Some(header), _) => Self::from_basic(header, params.get(Param::ClientId), accepted.basic)?,
-            (None, Some(secret)) => Self::from_body(params, secret, accepted)?,
+        let certificate = certificate.map(|pem| Certificate::from_pem(pem).map(Arc::new));
+        let (method, presented) = match (header, secret) {
+            (Some(header), _) => from_basic(header, params.get(Param::ClientId), accepted.basic)?,
+            (None, Some(secret)) => from_body(params, secret, accepted)?,
             (None, None) if assertion.is_some() => return Err(Reason::AuthMethodNotTaken),
-            (None, None) => return Err(Reason::NoCredentials),
+            (None, None) => from_certificate(params, certificate.clone(), accepted)?,
         };
+        let credentials = Self { method, presented, certificate };
         if credentials.presented.is_too_long() { Err(Reason::CredentialTooLong) } else { Ok(credentials) }
-    }
-
-    fn from_basic(
-        header: &[u8],
-        body_client_id: Option<&str>,
-        encoding: Option<BasicEncoding>,
-    ) -> Result<Self, Reason> {
-        let token = basic_token(header)?;
-        let encoding = encoding.ok_or(Reason::AuthMethodNotTaken)?;
-        let pair = BASE64.decode(token).map_err(|_| Reason::MalformedBasic)?;
-        let pair = std::str::from_utf8(&pair).map_err(|_| Reason::MalformedBasic)?;
-        let (id, secret) = pair.split_once(':').ok_or(Reason::MalformedBasic)?;
-        if id.is_empty() || pair.chars().any(char::is_control) {
-            return Err(Reason::MalformedBasic);
-        }
-        let mut candidates = Vec::with_capacity(2);
-        if encoding == BasicEncoding::Form
-            && let (Some(decoded_id), Some(decoded_secret)) = (form::decode(id), form::decode(secret))
-            && (decoded_id != id || decoded_secret != secret)
-        {
-            candidates.push(Candidate::new(decoded_id, decoded_secret));
-        }
-        candidates.push(Candidate::new(id, secret));
-        if let Some(body_client_id) = body_client_id {
-            candidates.retain(|pair| pair.client_id == body_client_id);
-            if candidates.is_empty() {
-                return Err(Reason::ClientIdMismatch);
-            }
-        }
-        Ok(Self { method: ClientAuthMethod::ClientSecretBasic, presented: Presented::Secret(candidates) })
-    }
-
-    fn from_body(params: &Params, secret: &str, accepted: AcceptedAuth) -> Result<Self, Reason> {
-        if !accepted.post {
-            return Err(Reason::AuthMethodNotTaken);
-        }
-        let id = params.get(Param::ClientId).ok_or(Reason::MissingClientId)?;
-        let presented = Presented::Secret(vec![Candidate::new(id, secret)]);
-        Ok(Self { method: ClientAuthMethod::ClientSecretPost, presented })
     }
 
     /// The ids of the clients these credentials can be of; those that no client can have are left out.
@@ -164,10 +142,18 @@ impl Credentials {
     /// Says nothing about a client before its secret is proven. `now` is in seconds since the epoch.
     ///
     /// # Errors
-    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], and after the secret was proven
-    /// [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
+    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], [`Reason::CertificateMismatch`],
+    /// [`Reason::CertificateNotValid`], and after the proof [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
     pub fn prove(&self, clients: &[Arc<Client>], now: u64) -> Result<Proven, Reason> {
-        let Presented::Secret(candidates) = &self.presented;
+        let candidates = match &self.presented {
+            Presented::Secret(candidates) => candidates,
+            Presented::Certificate { client_id, certificate } => {
+                let client = clients.iter().find(|client| client.client_id.as_str() == client_id);
+                let client = client.ok_or(Reason::UnknownClient)?;
+                certificate.authenticates(client, now)?;
+                return self.admit(client, certificate.thumbprint(), None);
+            }
+        };
         let mut reason = Reason::UnknownClient;
         for pair in candidates {
             let Some(client) = clients.iter().find(|client| client.client_id.as_str() == pair.client_id) else {
@@ -186,24 +172,51 @@ impl Credentials {
         if client.disabled {
             return Err(Reason::ClientDisabled);
         }
-        if client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
+        // Which of the two methods a certificate is of only the registration says; it has been held against that already.
+        let by_certificate = matches!(self.presented, Presented::Certificate { .. });
+        if !by_certificate && client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
             return Err(Reason::AuthMethodNotRegistered);
         }
         Ok(Proven { client: Arc::clone(client), credential_id, write })
+    }
+
+    /// The certificate that a token of the client is bound to, if it is (RFC 8705 section 3): always where it authenticated the
+    /// client, unless its registration says otherwise, and else where the registration asks for it.
+    ///
+    /// # Errors
+    /// [`Reason::NoCertificateToBind`]: such a client gets no token that is good without the certificate.
+    pub fn confirmation(&self, client: &Client) -> Result<Option<Confirmation>, Reason> {
+        let by_certificate = matches!(self.presented, Presented::Certificate { .. });
+        if !client.tls_client_certificate_bound_access_tokens.unwrap_or(by_certificate) {
+            return Ok(None);
+        }
+        match &self.certificate {
+            Some(Ok(certificate)) => {
+                Ok(Some(Confirmation { x5t_s256: Some(certificate.thumbprint()), ..Confirmation::default() }))
+            }
+            Some(Err(_)) | None => Err(Reason::NoCertificateToBind),
+        }
     }
 }
 
 impl Presented {
     /// The client ids as they were sent, most likely one first.
     pub fn client_ids(&self) -> impl Iterator<Item = &str> {
-        let Self::Secret(candidates) = self;
-        candidates.iter().map(|pair| pair.client_id.as_str())
+        let (candidates, client_id) = match self {
+            Self::Secret(candidates) => (candidates.as_slice(), None),
+            Self::Certificate { client_id, .. } => ([].as_slice(), Some(client_id.as_str())),
+        };
+        candidates.iter().map(|pair| pair.client_id.as_str()).chain(client_id)
     }
 
     fn is_too_long(&self) -> bool {
         let too_long = |text: &str| text.len() > MAX_CREDENTIAL_BYTES;
-        let Self::Secret(candidates) = self;
-        candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose()))
+        match self {
+            Self::Secret(candidates) => {
+                candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose()))
+            }
+            Self::Certificate { client_id, .. } => too_long(client_id),
+        }
     }
 }
 
@@ -211,6 +224,55 @@ impl Candidate {
     fn new(client_id: impl Into<String>, secret: impl Into<String>) -> Self {
         Self { client_id: client_id.into(), secret: Secret::new(secret) }
     }
+}
+
+fn from_basic(
+    header: &[u8],
+    body_client_id: Option<&str>,
+    encoding: Option<BasicEncoding>,
+) -> Result<(ClientAuthMethod, Presented), Reason> {
+    let token = basic_token(header)?;
+    let encoding = encoding.ok_or(Reason::AuthMethodNotTaken)?;
+    let pair = BASE64.decode(token).map_err(|_| Reason::MalformedBasic)?;
+    let pair = std::str::from_utf8(&pair).map_err(|_| Reason::MalformedBasic)?;
+    let (id, secret) = pair.split_once(':').ok_or(Reason::MalformedBasic)?;
+    if id.is_empty() || pair.chars().any(char::is_control) {
+        return Err(Reason::MalformedBasic);
+    }
+    let mut candidates = Vec::with_capacity(2);
+    if encoding == BasicEncoding::Form
+        && let (Some(decoded_id), Some(decoded_secret)) = (form::decode(id), form::decode(secret))
+        && (decoded_id != id || decoded_secret != secret)
+    {
+        candidates.push(Candidate::new(decoded_id, decoded_secret));
+    }
+    candidates.push(Candidate::new(id, secret));
+    if let Some(body_client_id) = body_client_id {
+        candidates.retain(|pair| pair.client_id == body_client_id);
+        if candidates.is_empty() {
+            return Err(Reason::ClientIdMismatch);
+        }
+    }
+    Ok((ClientAuthMethod::ClientSecretBasic, Presented::Secret(candidates)))
+}
+
+fn from_body(params: &Params, secret: &str, accepted: AcceptedAuth) -> Result<(ClientAuthMethod, Presented), Reason> {
+    if !accepted.post {
+        return Err(Reason::AuthMethodNotTaken);
+    }
+    let id = params.get(Param::ClientId).ok_or(Reason::MissingClientId)?;
+    Ok((ClientAuthMethod::ClientSecretPost, Presented::Secret(vec![Candidate::new(id, secret)])))
+}
+
+// A connection may have a certificate and a request no client: that is no credential.
+fn from_certificate(
+    params: &Params,
+    certificate: Option<Result<Arc<Certificate>, Reason>>,
+    accepted: AcceptedAuth,
+) -> Result<(ClientAuthMethod, Presented), Reason> {
+    let certificate = certificate.filter(|_| accepted.certificate).ok_or(Reason::NoCredentials)?;
+    let client_id = params.get(Param::ClientId).ok_or(Reason::NoCredentials)?.to_owned();
+    Ok((ClientAuthMethod::TlsClientAuth, Presented::Certificate { client_id, certificate: certificate? }))
 }
 
 // API Gateway's HTTP API joins repeated headers with a comma. A comma is in no base64 text, and what follows it is another

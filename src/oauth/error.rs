@@ -172,12 +172,20 @@ reasons! {
     SecretMismatch => InvalidClient, "secret_mismatch", CLIENT_AUTHENTICATION_FAILED;
     /// The secret matches one that has expired.
     SecretExpired => InvalidClient, "secret_expired", CLIENT_AUTHENTICATION_FAILED;
+    /// The client certificate cannot be read.
+    MalformedCertificate => InvalidClient, "malformed_certificate", CLIENT_AUTHENTICATION_FAILED;
+    /// The client is not registered with the certificate, or with none at all.
+    CertificateMismatch => InvalidClient, "certificate_mismatch", CLIENT_AUTHENTICATION_FAILED;
+    /// The client's certificate has expired or is not valid yet.
+    CertificateNotValid => InvalidClient, "certificate_not_valid", CLIENT_AUTHENTICATION_FAILED;
     /// The client is disabled; its secret was right.
     ClientDisabled => DisabledClient, "client_disabled", CLIENT_AUTHENTICATION_FAILED;
     /// The client is registered for another authentication method; its secret was right.
     AuthMethodNotRegistered => InvalidClient, "auth_method_not_registered", CLIENT_AUTHENTICATION_FAILED;
     /// The client is not registered for this grant.
     GrantNotRegistered => UnauthorizedClient, "grant_not_registered", "The client may not use this grant_type";
+    /// The client's tokens are bound to a certificate, and the request has none that can be read (RFC 8705 section 3).
+    NoCertificateToBind => InvalidRequest, "no_certificate_to_bind", "The client's tokens are bound to a certificate, and the request came without one";
     /// A scope outside RFC 6749's grammar.
     MalformedScope => MalformedScope, "malformed_scope", "The scope is malformed";
     /// A scope outside the client's registration.

@@ -80,12 +80,26 @@ pub struct Claims<'a, O: Serialize> {
     pub jti: &'a str,
     /// `client_id` (RFC 9068 section 2.2).
     pub client_id: &'a str,
+    /// `cnf` (RFC 7800 section 3.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<&'a Confirmation>,
     /// What only this dialect's tokens carry.
     #[serde(flatten)]
     pub own: O,
     /// The client's claims.
     #[serde(flatten)]
     pub extra: Extra<'a>,
+}
+
+/// `cnf`: what whoever uses the token has to prove to hold (RFC 7800 section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// The thumbprint of a `DPoP` key (RFC 9449 section 6.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<String>,
+    /// The thumbprint of a certificate (RFC 8705 section 3.1).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    pub x5t_s256: Option<String>,
 }
 
 /// `aud`: one string when there is one, an array when there are more (RFC 7519 section 4.1.3).
@@ -165,6 +179,7 @@ mod tests {
             exp: 2,
             jti: "j",
             client_id: "c",
+            cnf: None,
             own: json!({"gen": "system"}),
             extra: Extra { claims: &claims, own: &["gen"] },
         };

@@ -28,6 +28,10 @@ pub enum ClientAuthMethod {
     ClientSecretBasic,
     /// Body credentials (RFC 6749 section 2.3.1).
     ClientSecretPost,
+    /// A certificate of a registered name (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// A registered certificate (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
 }
 
 impl ClientAuthMethod {
@@ -37,6 +41,8 @@ impl ClientAuthMethod {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
     }
 }

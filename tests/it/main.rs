@@ -19,6 +19,7 @@ mod key_source;
 mod keys;
 mod malformed;
 mod manage;
+mod mtls;
 mod order;
 mod outages;
 mod outcomes;

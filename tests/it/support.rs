@@ -59,6 +59,7 @@ impl World {
             base_path: String::new(),
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
+            mutual_tls: None,
         };
         change(&mut settings);
         let keys = HeldKeys::new(Source::Inline(ring(algs)), 300);
@@ -151,6 +152,7 @@ impl Ask {
             headers: HeaderMap::new(),
             body: Ok(Bytes::new()),
             origin: None,
+            client_certificate: None,
         })
     }
 
