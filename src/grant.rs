@@ -7,8 +7,11 @@ pub mod client_credentials;
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
+    claims_hook::Question,
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
     error::Reason,
@@ -99,6 +102,8 @@ pub struct Issue {
     pub alg: Option<Alg>,
     /// What the token is bound to, if it is.
     pub confirmation: Option<Confirmation>,
+    /// Claims that the claims hook adds.
+    pub added_claims: Map<String, Value>,
 }
 
 impl Issue {
@@ -106,6 +111,19 @@ impl Issue {
     #[must_use]
     pub fn subject(&self) -> &str {
         self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+    }
+
+    /// What a claims hook is told of it.
+    #[must_use]
+    pub fn question<'a>(&'a self, grant_type: GrantType, issuer: &'a str) -> Question<'a> {
+        Question {
+            client_id: &self.client.client_id,
+            grant_type,
+            subject: self.subject(),
+            scope: &self.scope,
+            audience: &self.audience,
+            issuer,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
+use serde_json::{Map, Value};
 
 use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
@@ -14,6 +15,7 @@ use crate::{
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     keyring::KeyRing,
     oauth::{
+        claims_hook::{Question, Verdict},
         client::Lifetime,
         error::Reason,
         jwt::Alg,
@@ -28,7 +30,7 @@ pub trait Store: Send + Sync {
     /// Reads what a request needs, in one round trip.
     fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
 
-    /// Reads again what was remembered for a while, if any of it was: a secret that was added since should work at once, and
+    /// Reads again what was remembered for a while, if any of it was: a credential that was added since should work at once, and
     /// a client that exists should not be told from one that does not by how long it is remembered. `None`: all is fresh.
     fn reload(&self, _lookups: &Lookups, _now: u64) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
         async { Ok(None) }
@@ -44,6 +46,25 @@ pub trait Keys: Send + Sync {
     fn ring(&self, wanted: Option<Alg>, now: u64)
     -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
 }
+
+/// Who is asked before a token is signed: the deployment's own code, if it has any.
+pub trait Hook: Send + Sync {
+    /// Asks about a token that was decided on. `now` is in seconds since the epoch.
+    fn consult(&self, question: &Question<'_>, now: u64) -> impl Future<Output = Result<Consulted, HookFault>> + Send;
+}
+
+/// What a hook answered, and what that took.
+#[derive(Debug, PartialEq)]
+pub struct Consulted {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The time that it took.
+    pub took: Duration,
+}
+
+/// The hook did not answer in time, or not as it may. The text is for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HookFault(pub String);
 
 /// Facts, and what reading them took.
 #[derive(Debug, Default)]
@@ -141,19 +162,38 @@ pub struct Record {
     pub jti: Option<String>,
     /// What reading the store took.
     pub store: Duration,
+    /// What asking the claims hook took.
+    pub hook: Duration,
 }
 
-/// The token service: a function of requests, over a store and a key ring.
-pub struct TokenService<S, K> {
+/// The token service: a function of requests, over a store, a key ring, and a hook where there is one.
+pub struct TokenService<S, K, H = NoHook> {
     settings: Settings,
     store: S,
     keys: K,
+    hook: Option<H>,
+}
+
+/// A deployment without a claims hook: there is no value of it.
+pub enum NoHook {}
+
+impl Hook for NoHook {
+    async fn consult(&self, _: &Question<'_>, _: u64) -> Result<Consulted, HookFault> {
+        match *self {}
+    }
 }
 
 impl<S: Store, K: Keys> TokenService<S, K> {
     /// A service over `store` and `keys`.
     pub fn new(settings: Settings, store: S, keys: K) -> Self {
-        Self { settings, store, keys }
+        Self { settings, store, keys, hook: None }
+    }
+}
+
+impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
+    /// The same, that asks `hook`, if there is one, before it signs.
+    pub fn with_hook<N: Hook>(self, hook: Option<N>) -> TokenService<S, K, N> {
+        TokenService { settings: self.settings, store: self.store, keys: self.keys, hook }
     }
 
     /// Answers one request. Never fails: whatever goes wrong is an answer too.
@@ -191,7 +231,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         }
     }
 
-    // The line: decode, look up, decide, commit, sign, render.
+    // The line: decode, look up, decide, ask, commit, sign, render.
     async fn token(
         &self,
         dialect: &'static Dialect,
@@ -211,7 +251,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
         let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+        if matches!(decision.outcome, Err(Reason::SecretMismatch | Reason::CertificateMismatch)) {
             let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
             if let Some(reloaded) = reloaded {
                 record.store = reloaded.took;
@@ -226,12 +266,18 @@ impl<S: Store, K: Keys> TokenService<S, K> {
                 record.auth_method = Some(method.as_str());
             }
         }
-        let issue = outcome?;
+        let mut issue = outcome?;
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        if let Some(hook) = &self.hook {
+            // Before what is good once is used up: a hook that fails costs its caller nothing but another try.
+            let question = issue.question(request.grant_type(), issuer);
+            let consulted = hook.consult(&question, moment.now).await.map_err(|fault| record.hook_fault(fault))?;
+            issue.added_claims = record.consulted(consulted)?;
+        }
         if !writes.is_empty() {
             self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
         }
 
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
@@ -301,6 +347,22 @@ impl Record {
         match fault {
             WriteFault::Lost(reason) => reason,
             WriteFault::Unavailable(detail) => self.store_fault(StoreFault::Unavailable(detail)),
+        }
+    }
+
+    fn hook_fault(&mut self, HookFault(detail): HookFault) -> Reason {
+        self.detail = Some(detail);
+        Reason::HookFailed
+    }
+
+    fn consulted(&mut self, Consulted { verdict, took }: Consulted) -> Result<Map<String, Value>, Reason> {
+        self.hook = took;
+        match verdict {
+            Verdict::Claims(claims) => Ok(claims),
+            Verdict::Denied(reason) => {
+                self.detail = Some(reason).filter(|reason| !reason.is_empty());
+                Err(Reason::DeniedByHook)
+            }
         }
     }
 

@@ -25,8 +25,8 @@ use crate::{
 
 /// Run the token service here, with an embedded DynamoDB
 ///
-/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, MTLS_BASE_URL, CLOUDFRONT_ORIGIN_SECRET, CLIENT_CACHE_TTL, KEYS_CACHE_TTL and
-/// LOG_LEVEL are honoured. It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, MTLS_BASE_URL, CLOUDFRONT_ORIGIN_SECRET, CLAIMS_HOOK_URL, CLAIMS_HOOK_TIMEOUT,
+/// CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured. It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
 pub struct Args {
@@ -49,12 +49,14 @@ pub struct Args {
 
 const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 8] = [
+const HONOURED: [&str; 10] = [
     "ISSUER",
     "DIALECTS",
     "ACCESS_TOKEN_LIFETIME",
     "MTLS_BASE_URL",
     "CLOUDFRONT_ORIGIN_SECRET",
+    "CLAIMS_HOOK_URL",
+    "CLAIMS_HOOK_TIMEOUT",
     "CLIENT_CACHE_TTL",
     "KEYS_CACHE_TTL",
     "LOG_LEVEL",

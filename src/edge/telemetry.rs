@@ -63,6 +63,7 @@ pub fn log_request(record: &Record, status: StatusCode, request_id: &str, cold_s
                 jti = record.jti.as_deref(),
                 cold_start,
                 store_us = micros(record.store),
+                hook_us = (!record.hook.is_zero()).then(|| micros(record.hook)),
                 duration_us = micros(took),
                 "request"
             )

@@ -194,12 +194,16 @@ reasons! {
     MalformedResource => InvalidTarget, "malformed_resource", "The resource is not an absolute URI without fragment";
     /// A resource or audience outside the client's registration.
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
+    /// The claims hook denies the token.
+    DeniedByHook => UnauthorizedClient, "denied_by_hook", "The client may not have this token";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
     /// DynamoDB did not answer in time, or refused for now.
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.
     KeysUnavailable => Unavailable, "keys_unavailable", "The service is temporarily unavailable";
+    /// The claims hook did not answer in time, or not as it may.
+    HookFailed => Unavailable, "hook_failed", "The service is temporarily unavailable";
     /// No active key signs with the algorithm that the client is registered for.
     NoKeyForAlg => Unavailable, "no_key_for_alg", "The service is temporarily unavailable";
     /// The client's item cannot be read.

@@ -19,6 +19,8 @@ ALLOWED = {
     "secretsmanager:GetSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
     "logs:CreateLogStream": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
     "logs:PutLogEvents": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
+    # Only with a claims hook, and then that one function.
+    "lambda:InvokeFunction": [{"Ref": "ClaimsHookFunctionArn"}],
 }
 
 ROUTES = {
@@ -61,6 +63,10 @@ def of_type(resources, kind):
 def statements(resources):
     for name, body in resources.items():
         for policy in aslist(body.get("Properties", {}).get("Policies", [])):
+            if "Fn::If" in policy:
+                condition, policy, otherwise = policy["Fn::If"]
+                assert condition == "HasClaimsHook" and policy["PolicyName"] == "claims-hook"
+                assert otherwise == {"Ref": "AWS::NoValue"}
             for statement in aslist(policy["PolicyDocument"]["Statement"]):
                 yield name, statement
 
@@ -74,6 +80,11 @@ def test_the_function_may_do_exactly_what_is_listed(resources):
         for action in aslist(statement["Action"]):
             granted.setdefault(action, []).extend(aslist(statement["Resource"]))
     assert granted == ALLOWED
+
+
+def test_without_a_claims_hook_no_function_may_be_invoked():
+    conditions = yaml_parse((ROOT / "template.yaml").read_text())["Conditions"]
+    assert conditions["HasClaimsHook"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ClaimsHookFunctionArn"}, ""]}]}
 
 
 def test_no_role_comes_with_a_managed_policy_and_sam_adds_none(resources):

@@ -201,6 +201,20 @@ async fn a_certificate_is_one_method_and_a_second_one_decides() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_registered_anew_works_on_a_warm_instance() {
+    let on = MutualTls { base_url: Some(MTLS.to_owned()), origin_secret: None };
+    let world = World::with(clients(), &[Alg::ES256], |settings| settings.mutual_tls = Some(on), 300).await;
+    let send = |now| world.send_at(ask("other-dns", Some(&OURS)), now);
+    assert_eq!(send(NOW).await.record.reason, Some(Reason::CertificateMismatch));
+    let changed = json!({"clients": [{
+        "client_id": "other-dns", "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_san_dns": "billing.example.com", "scope": "read"
+    }]});
+    world.clients.apply(registration::read_file(&changed.to_string()).unwrap()).await.unwrap();
+    assert_eq!(send(NOW + 5).await.record.reason, None);
+}
+
+#[tokio::test]
 async fn only_the_oauth2_dialect_takes_a_certificate_for_a_client() {
     let world = world().await;
     for dialect in DIALECTS.iter().filter(|dialect| dialect.name != "oauth2") {
