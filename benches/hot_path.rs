@@ -154,14 +154,14 @@ fn count(part: &str) {
     let key = SigningKey::from_record(&record).unwrap();
     let bare = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
 
-    let decode = || {
+    let read = || {
         let params = dialect.read(&call.headers, call.body.as_ref().unwrap()).unwrap();
         TokenRequest::parse(&params, std::iter::empty(), None, &dialect.policy).unwrap()
     };
-    let request = decode();
+    let request = read();
     let facts = Facts { clients: vec![client], ..Facts::default() };
-    let rules = || decide(&request, &facts, &moment);
-    let issue = rules().outcome.unwrap();
+    let rule = || decide(&request, &facts, &moment);
+    let issue = rule().outcome.unwrap();
     let stamp = Stamp {
         issuer: "https://auth.example.com",
         issued_at: NOW,
@@ -176,8 +176,8 @@ fn count(part: &str) {
     let render = || dialect.issued(&issue, &Issued { access_token: &token, expires_in: 3600 });
     let respond = || service.respond(&call, &moment).now_or_never().unwrap();
     match part {
-        "decode" => twice(decode),
-        "decide" => twice(rules),
+        "decode" => twice(read),
+        "decide" => twice(rule),
         "sign" => twice(sign),
         "signature" => twice(signature),
         "render" => twice(render),

@@ -9,12 +9,16 @@ macro_rules! say {
 
 pub mod client;
 pub mod clients_table;
+pub mod doctor;
+mod duration;
 pub mod http;
+pub mod import;
 pub mod key;
 pub mod local;
 pub mod merge;
 pub mod registration;
 pub mod serve;
+mod state_table;
 pub mod token;
 
 use std::{
@@ -52,10 +56,12 @@ enum Command {
     Serve(serve::Args),
     /// Register and manage clients
     Client(client::Args),
-    /// Make and show signing keys
+    /// Make, rotate and show signing keys
     Key(key::Args),
     /// Look into tokens
     Token(token::Args),
+    /// Check a deployment, or the local one, and say how to mend what is found
+    Doctor(doctor::Args),
 }
 
 /// Why a command could not be carried out: a text for the terminal, without any secret.
@@ -90,6 +96,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Client(args) => client::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Key(args) => key::run(args).await.map(|()| ExitCode::SUCCESS),
         Command::Token(args) => token::run(args),
+        Command::Doctor(args) => Ok(Box::pin(doctor::run(args)).await),
     };
     outcome.unwrap_or_else(|failure| {
         eprintln!("mintlet: {failure}");

@@ -16,6 +16,8 @@
 //! | `CLAIMS_HOOK_TIMEOUT` | seconds for which its answer is waited for: 1 to 5 | `1` |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
+//! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
+//! | `ROTATION_LEAD` | of the rotation function: seconds for which a new key is published before it signs: 14700 to 604800 | `86400` |
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
@@ -24,13 +26,17 @@
 //!
 //! A variable that is empty counts as not set.
 
+mod rotation;
+
 use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
+pub use self::rotation::RotationConfig;
 use crate::{
     dialect::DIALECTS,
+    keyring::MAX_CACHE_TTL,
     oauth::client::Lifetime,
     service::{MutualTls, OriginSecret, Settings},
 };
@@ -52,6 +58,8 @@ pub struct Config {
     pub client_cache_ttl: u64,
     /// `KEYS_CACHE_TTL`, seconds.
     pub keys_cache_ttl: u64,
+    /// `SECRET_EXPIRY_WARNING`, seconds; 0: no warning.
+    pub secret_expiry_warning: u64,
     /// `LOG_LEVEL`.
     pub log_level: LevelFilter,
     /// How AWS is reached.
@@ -150,9 +158,13 @@ impl Config {
             claims_hook: vars.claims_hook(),
             client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
             keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
-            log_level: vars
-                .read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
-                .unwrap_or(LevelFilter::INFO),
+            secret_expiry_warning: vars
+                .read("SECRET_EXPIRY_WARNING", |text| {
+                    let seconds = text.parse().ok().filter(|seconds| *seconds <= 90 * 24 * 60 * 60);
+                    seconds.ok_or("is not 0..=7776000 seconds")
+                })
+                .unwrap_or(7 * 24 * 60 * 60),
+            log_level: vars.log_level(),
             aws: vars.aws(),
         };
         if vars.faults.is_empty() { Ok(config) } else { Err(ConfigFaults(vars.faults)) }
@@ -191,15 +203,20 @@ impl Vars {
     }
 
     fn seconds(&mut self, name: &str, least: u64, default: u64) -> u64 {
-        let parse = |text: &str| text.parse().ok().filter(|seconds| (least..=3600).contains(seconds));
+        let parse = |text: &str| text.parse().ok().filter(|seconds| (least..=MAX_CACHE_TTL).contains(seconds));
         match self.text(name).map(|text| parse(&text)) {
             None => default,
             Some(Some(seconds)) => seconds,
             Some(None) => {
-                self.faults.push(format!("{name} is not {least}..=3600 seconds"));
+                self.faults.push(format!("{name} is not {least}..={MAX_CACHE_TTL} seconds"));
                 default
             }
         }
+    }
+
+    fn log_level(&mut self) -> LevelFilter {
+        self.read("LOG_LEVEL", |text| parse_level(text).ok_or("is not error, warn, info or debug"))
+            .unwrap_or(LevelFilter::INFO)
     }
 
     fn signing_keys(&mut self) -> SigningKeys {
@@ -261,7 +278,7 @@ impl Vars {
 }
 
 // RFC 8414 section 2: https, no query, no fragment. Plain http is for a developer's own machine.
-fn parse_issuer(text: &str) -> Option<String> {
+pub(crate) fn parse_issuer(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok()?;
     let loopback = is_loopback(uri.host()?);
     let allowed = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
@@ -357,7 +374,7 @@ mod tests {
         assert_eq!(config.clients_table, "mintlet-clients");
         assert_eq!(config.state_table, "mintlet-state");
         assert_eq!(config.signing_keys, SigningKeys::Secret("keys".to_owned()));
-        assert_eq!((config.client_cache_ttl, config.keys_cache_ttl), (30, 300));
+        assert_eq!((config.client_cache_ttl, config.keys_cache_ttl, config.secret_expiry_warning), (30, 300, 604_800));
         assert_eq!(config.settings.access_token_lifetime.as_seconds(), 3600);
         assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
         assert_eq!(config.log_level, LevelFilter::INFO);
@@ -373,6 +390,7 @@ mod tests {
             ("CLOUDFRONT_ORIGIN_SECRET", "hunter2"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
+            ("SECRET_EXPIRY_WARNING", "7776001"),
             ("LOG_LEVEL", "trace"),
             ("SIGNING_KEYS_FILE", "keys.json"),
         ])
@@ -388,6 +406,7 @@ mod tests {
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",
+                "SECRET_EXPIRY_WARNING is not 0..=7776000 seconds",
                 "LOG_LEVEL is not error, warn, info or debug",
             ]
         );

@@ -9,4 +9,6 @@ pub mod hook;
 pub mod keys;
 pub mod moment;
 pub mod roots;
+pub mod rotation;
+pub mod secret_use;
 pub mod telemetry;

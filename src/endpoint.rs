@@ -104,4 +104,13 @@ mod tests {
         assert_eq!(name("/auth/token", &["oauth2"]), "unknown");
         assert_eq!(name("/oauth2/token/", &["oauth2"]), "unknown");
     }
+
+    #[test]
+    fn the_published_keys_are_cached_for_as_long_as_rotation_reckons_with() {
+        let answer = cacheable(Vec::new());
+        assert_eq!(
+            answer.headers()[header::CACHE_CONTROL],
+            format!("public, max-age={}", crate::keyring::JWKS_MAX_AGE)
+        );
+    }
 }

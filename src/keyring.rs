@@ -3,6 +3,7 @@
 //! A ring is one JSON document, kept in Secrets Manager or in a local file; [`document`] has its format.
 
 pub mod document;
+pub mod rotation;
 mod signing_key;
 
 use jsonwebtoken::jwk::JwkSet;
@@ -13,8 +14,16 @@ pub use self::{
 };
 use crate::oauth::{client::Lifetime, jwt::Alg};
 
+/// The longest that an instance may go on with a ring that it cannot read again, in seconds. Longer would keep a revoked key alive.
+pub const MAX_HELD_SECONDS: u64 = 24 * 60 * 60;
+/// The longest after which an instance may be set to read the ring again, in seconds. While it can be read, what an instance
+/// uses is never twice as old.
+pub const MAX_CACHE_TTL: u64 = 60 * 60;
+/// Seconds for which caches on the way may keep the published keys.
+pub const JWKS_MAX_AGE: u64 = 300;
+
 /// The keys of a deployment, parsed and ready to sign.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KeyRing {
     // Newest first: by activation, then by creation.
     keys: Vec<RingKey>,
@@ -31,6 +40,8 @@ pub struct RingKey {
     pub activate_at: u64,
     /// The first second at which it signs no more.
     pub retire_at: Option<u64>,
+    /// Of a key that signs long-lived tokens and nothing else: the first second at which the last of them has expired.
+    pub long_lived_until: Option<u64>,
 }
 
 impl KeyRing {
@@ -47,11 +58,19 @@ impl KeyRing {
     /// Without a wish, of the first algorithm in the order of [`Alg::ALL`] that has an active key.
     #[must_use]
     pub fn signer(&self, wanted: Option<Alg>, now: u64) -> Option<&SigningKey> {
-        let of = |alg| self.keys.iter().find(|held| held.key.alg() == alg && held.is_active(now)).map(|held| &held.key);
+        let signs =
+            |held: &&RingKey, alg| held.long_lived_until.is_none() && held.key.alg() == alg && held.is_active(now);
+        let of = |alg| self.keys.iter().find(|held| signs(held, alg)).map(|held| &held.key);
         match wanted {
             Some(alg) => of(alg),
             None => Alg::ALL.into_iter().find_map(of),
         }
+    }
+
+    /// The key of that id.
+    #[must_use]
+    pub fn key(&self, kid: &str) -> Option<&SigningKey> {
+        self.keys.iter().map(|held| &held.key).find(|key| key.kid() == kid)
     }
 
     /// The public keys that verifiers need (RFC 7517): those that will sign, those that do, and those whose last token may
@@ -61,6 +80,14 @@ impl KeyRing {
         let keys =
             self.keys.iter().filter(|held| held.is_published(now)).filter_map(|held| held.key.public_jwk().cloned());
         JwkSet { keys: keys.collect() }
+    }
+
+    /// Seconds since the newest key was made, of those that sign or will; nothing if there is none.
+    #[must_use]
+    pub fn newest_key_age(&self, now: u64) -> Option<u64> {
+        let signs_on = |held: &&RingKey| held.retire_at.is_none_or(|retire_at| now < retire_at);
+        let in_use = self.keys.iter().filter(|held| held.long_lived_until.is_none()).filter(signs_on);
+        in_use.map(|held| now.saturating_sub(held.created_at)).min()
     }
 
     /// Every key, newest first.
@@ -80,8 +107,15 @@ impl RingKey {
     /// Whether verifiers may still meet its signature, or will: until the longest-lived of its tokens has expired.
     #[must_use]
     pub fn is_published(&self, now: u64) -> bool {
-        self.retire_at.is_none_or(|retire_at| now < retire_at.saturating_add(Lifetime::MAX_SECONDS))
+        is_published(self.retire_at, self.long_lived_until, now)
     }
+}
+
+// An instance that cannot read the ring any more, or has not yet, may sign with a key that was retired meanwhile: what counts
+// is when the last of its tokens expires. So a key may be retired without notice.
+fn is_published(retire_at: Option<u64>, long_lived_until: Option<u64>, now: u64) -> bool {
+    let last_token = retire_at.map(|at| at.saturating_add(MAX_HELD_SECONDS + Lifetime::MAX_SECONDS));
+    long_lived_until.or(last_token).is_none_or(|end| now < end)
 }
 
 impl TryFrom<&RingDocument> for KeyRing {
@@ -94,8 +128,8 @@ impl TryFrom<&RingDocument> for KeyRing {
             if keys.iter().any(|held| held.key.kid() == key.kid()) {
                 return Err(RingFault::Key { index, fault: KeyFault::RepeatedKid });
             }
-            let KeyRecord { created_at, activate_at, retire_at, .. } = *record;
-            keys.push(RingKey { key, created_at, activate_at, retire_at });
+            let KeyRecord { created_at, activate_at, retire_at, long_lived_until, .. } = *record;
+            keys.push(RingKey { key, created_at, activate_at, retire_at, long_lived_until });
         }
         keys.sort_by_key(|held| std::cmp::Reverse((held.activate_at, held.created_at)));
         Ok(Self { keys })
@@ -148,8 +182,45 @@ mod tests {
     fn a_key_is_published_before_it_signs_and_until_its_last_token_expired() {
         let ring = ring(vec![record(Alg::ES256, NOW + 500, Some(NOW + 600)), record(Alg::HS256, NOW, None)]);
         assert_eq!(ring.jwks(NOW).keys.len(), 1);
-        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS - 1).keys.len(), 1);
-        assert_eq!(ring.jwks(NOW + 600 + Lifetime::MAX_SECONDS).keys.len(), 0);
+        // By an instance that could not read the ring since before it was retired.
+        let last_token_expires = NOW + 600 + MAX_HELD_SECONDS + Lifetime::MAX_SECONDS;
+        assert_eq!(ring.jwks(last_token_expires - 1).keys.len(), 1);
+        assert_eq!(ring.jwks(last_token_expires).keys.len(), 0);
+    }
+
+    #[test]
+    fn a_key_of_long_lived_tokens_signs_no_others_and_is_published_until_the_last_has_expired() {
+        let mut document = RingDocument { keys: vec![record(Alg::ES256, NOW - 9, None)], ..RingDocument::default() };
+        let kid = document.long_lived_key(Alg::ES256, NOW, NOW + 1000).unwrap();
+        assert_eq!(document.keys[1].kid, kid);
+        document.keys[0].retire_at = Some(NOW);
+        let ring = KeyRing::try_from(&document).unwrap();
+        assert_eq!(ring.signer(Some(Alg::ES256), NOW - 1).map(SigningKey::kid), Some(document.keys[0].kid.as_str()));
+        assert!(ring.signer(Some(Alg::ES256), NOW).is_none() && ring.signer(None, NOW).is_none());
+        assert_eq!(ring.key(&kid).map(SigningKey::kid), Some(kid.as_str()));
+        let kids = |now| ring.jwks(now).keys.into_iter().filter_map(|key| key.common.key_id).collect::<Vec<_>>();
+        assert!(kids(NOW + 999).contains(&kid));
+        assert!(!kids(NOW + 1000).contains(&kid));
+    }
+
+    #[test]
+    fn the_key_of_long_lived_tokens_is_one_per_algorithm_and_published_for_the_longest() {
+        let mut document = RingDocument::default();
+        let mut key = |alg, now, until| document.long_lived_key(alg, now, until).unwrap();
+        let first = key(Alg::ES256, NOW, NOW + 100);
+        assert_eq!(key(Alg::ES256, NOW + 1, NOW + 50), first, "a shorter one does not end it earlier");
+        assert_eq!(key(Alg::ES256, NOW + 1, NOW + 200), first);
+        let other = key(Alg::EdDSA, NOW + 1, NOW + 300);
+        assert_ne!(other, first);
+        // The first key's last token has expired: it makes room for a new one.
+        let next = key(Alg::ES256, NOW + 200, NOW + 300);
+        assert!(next != first && next != other);
+        let until: Vec<_> = document.keys.iter().map(|key| (key.alg, key.long_lived_until)).collect();
+        assert_eq!(until, [(Alg::EdDSA, Some(NOW + 300)), (Alg::ES256, Some(NOW + 300))]);
+        // One that was retired signs no more, and stays for those that it signed.
+        document.keys[1].retire_at = Some(NOW + 250);
+        let after = document.long_lived_key(Alg::ES256, NOW + 250, NOW + 260).unwrap();
+        assert!(after != next && document.keys.iter().any(|key| key.kid == next));
     }
 
     #[test]
@@ -166,6 +237,20 @@ mod tests {
                 assert!(key[public].is_string(), "{key}");
             }
         }
+    }
+
+    #[test]
+    fn the_newest_key_is_as_old_as_the_last_one_made_that_is_in_use() {
+        let made = |created_at, retire_at| {
+            let mut key = record(Alg::ES256, created_at, retire_at);
+            key.activate_at = created_at + 500;
+            key
+        };
+        let age = |keys| ring(keys).newest_key_age(NOW);
+        assert_eq!(age(vec![]), None);
+        assert_eq!(age(vec![made(NOW - 9, Some(NOW))]), None);
+        assert_eq!(age(vec![made(NOW - 90, Some(NOW + 1)), made(NOW - 9, Some(NOW))]), Some(90));
+        assert_eq!(age(vec![made(NOW - 90, None), made(NOW - 9, None), made(NOW - 60, None)]), Some(9));
     }
 
     #[test]

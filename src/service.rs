@@ -152,6 +152,8 @@ pub struct Record {
     pub auth_method: Option<&'static str>,
     /// Which of the client's credentials it used: the id of a secret.
     pub credential_id: Option<String>,
+    /// The first second at which that secret no longer works, if it expires.
+    pub secret_expires_at: Option<u64>,
     /// Why the request was refused.
     pub reason: Option<Reason>,
     /// What a backend said, if it failed.
@@ -265,6 +267,7 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
             if let Some(method) = proven.client.token_endpoint_auth_method {
                 record.auth_method = Some(method.as_str());
             }
+            record.secret_expires_at = proven.secret_expires_at;
         }
         let mut issue = outcome?;
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;

@@ -1,20 +1,34 @@
 //! `mintlet client`: register and manage clients, on AWS or on a running local server.
 
+mod create;
+mod listing;
+mod long_lived;
+mod secrets;
+
 use std::path::PathBuf;
 
+use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
 use clap::{Args as ClapArgs, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use self::{
+    create::Create,
+    listing::List,
+    long_lived::{Issuing, Tokens},
+    secrets::{RotateSecret, Secrets},
+};
 use super::{
     Failure,
     clients_table::{Applied, ClientsTable},
+    import,
     local::{self, DEFAULT_DATA_DIR},
-    merge::{add_secret, generate_secret, later_than, new_client},
-    read, registration, variable,
+    merge::{later_than, new_client},
+    read, registration,
+    state_table::StateTable,
+    variable,
 };
 use crate::{
-    config::CLIENTS_TABLE,
-    edge::moment,
+    config::{CLIENTS_TABLE, STATE_TABLE},
     oauth::{
         client::{Client, ClientId},
         secret::Secret,
@@ -48,6 +62,11 @@ struct Target {
     /// [default: $CLIENTS_TABLE, or else mintlet-clients; with --local always mintlet-clients]
     #[arg(long, global = true)]
     clients_table: Option<String>,
+    /// The state table
+    ///
+    /// [default: $STATE_TABLE, or else mintlet-state; with --local always mintlet-state]
+    #[arg(long, global = true)]
+    state_table: Option<String>,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -58,9 +77,12 @@ enum Command {
     /// Register a client and print its secret, once
     #[command(after_help = "Example:\n  mintlet client create --local --client-id billing --scope 'read write'")]
     Create(Box<Create>),
-    /// List all clients
-    #[command(after_help = "Example:\n  mintlet client list --local")]
-    List,
+    /// List all clients, or the secrets that are near their expiry or not used
+    #[command(
+        after_help = "Examples:\n  mintlet client list --local\n  mintlet client list --local --expiring 30d\n  \
+        mintlet client list --local --unused 90d"
+    )]
+    List(List),
     /// Show one client, without its hashes
     #[command(after_help = "Example:\n  mintlet client show --local --client-id billing --json")]
     Show(One),
@@ -68,6 +90,9 @@ enum Command {
     #[command(after_help = "Example:\n  mintlet client apply --local -f clients.json\n\n\
         The file: {\"clients\":[{\"client_id\":\"billing\",\"client_secret\":\"...\",\"scope\":\"read write\"}]}")]
     Apply(Apply),
+    /// Take over the clients of another system, with their ids and secrets
+    #[command(after_help = import::HELP)]
+    Import(import::Args),
     /// Refuse tokens to a client
     #[command(after_help = "Example:\n  mintlet client disable --local --client-id billing")]
     Disable(One),
@@ -78,64 +103,31 @@ enum Command {
     #[command(after_help = "Example:\n  mintlet client delete --local --client-id billing")]
     Delete(One),
     /// Add a new secret, print it once, and let the old ones expire
-    #[command(after_help = "Example:\n  mintlet client rotate-secret --local --client-id billing --overlap 604800")]
+    #[command(after_help = "Example:\n  mintlet client rotate-secret --local --client-id billing --overlap 7d")]
     RotateSecret(RotateSecret),
+    /// List or revoke the secrets of a client
+    #[command(subcommand, after_help = "Example:\n  mintlet client secrets list --local --client-id billing")]
+    Secrets(Secrets),
+    /// Hash a secret anew, by the scheme that a new one would get; it is read from standard input
+    ///
+    /// For hashes that were imported and cost time at each first use. A secret of 32 characters or more gets the fast scheme, a
+    /// shorter one argon2id, since a person may have chosen it. Its id, label and expiry stay.
+    #[command(after_help = "Example:\n  mintlet client rehash --local --client-id billing < secret.txt")]
+    Rehash(One),
+    /// Issue a token that lasts to an eventhos client that gets no short-lived ones, and print it once
+    #[command(after_help = "Example:\n  mintlet client long-lived-token --local --client-id sensor --expires 365d \
+        --issuer http://127.0.0.1:9000")]
+    LongLivedToken(Issuing),
+    /// List or revoke the long-lived tokens of a client
+    #[command(subcommand, after_help = "Example:\n  mintlet client long-lived-tokens list --local --client-id sensor")]
+    LongLivedTokens(Tokens),
 }
 
 #[derive(Debug, ClapArgs)]
 struct One {
     /// The client
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     client_id: String,
-}
-
-#[derive(Debug, ClapArgs)]
-struct Create {
-    /// Its id; a random one if left out
-    #[arg(long)]
-    client_id: Option<String>,
-    /// Its name
-    #[arg(long)]
-    client_name: Option<String>,
-    /// What it is for
-    #[arg(long)]
-    description: Option<String>,
-    /// A grant it may use; may be repeated [default: client_credentials]
-    #[arg(long = "grant-type")]
-    grant_types: Vec<String>,
-    /// All that it may ask for, separated by spaces
-    #[arg(long)]
-    scope: Option<String>,
-    /// What it gets when it asks for nothing [default: all of its scope]
-    #[arg(long)]
-    default_scope: Option<String>,
-    /// An audience it may ask for; may be repeated
-    #[arg(long)]
-    audience: Vec<String>,
-    /// The `sub` of its tokens [default: its id]
-    #[arg(long)]
-    subject: Option<String>,
-    /// client_secret_basic or client_secret_post [default: both]
-    #[arg(long)]
-    token_endpoint_auth_method: Option<String>,
-    /// Seconds for which its tokens are good: 60 to 86400 [default: the deployment's]
-    #[arg(long)]
-    access_token_lifetime: Option<u64>,
-    /// RS256, PS256, ES256, ES384, EdDSA or HS256 [default: the deployment's]
-    #[arg(long)]
-    access_token_signed_response_alg: Option<String>,
-    /// Whether the scope claim is a string or an array
-    #[arg(long)]
-    scope_claim: Option<String>,
-    /// More claims of its tokens, as a JSON object
-    #[arg(long)]
-    claims: Option<String>,
-    /// A role; may be repeated
-    #[arg(long = "role")]
-    roles: Vec<String>,
-    /// What eventhos says of it, as a JSON object {"id","identifier","roles","long_lived"}
-    #[arg(long)]
-    eventhos: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -145,44 +137,39 @@ struct Apply {
     file: PathBuf,
 }
 
-#[derive(Debug, ClapArgs)]
-struct RotateSecret {
-    /// The client
-    #[arg(long)]
-    client_id: String,
-    /// Seconds for which the old secrets go on working
-    #[arg(long, default_value_t = 24 * 60 * 60)]
-    overlap: u64,
-    /// What the new secret is for
-    #[arg(long)]
-    label: Option<String>,
-}
-
 /// Carries out `mintlet client`.
 ///
 /// # Errors
 /// A [`Failure`] that says what could not be done.
 pub async fn run(args: Args) -> Result<(), Failure> {
     let Args { target, command } = args;
-    let table = target.table().await?;
     match command {
-        Command::Create(create) => target.create(&table, *create).await,
-        Command::List => target.list(&table).await,
-        Command::Show(one) => target.show(&table, &one).await,
-        Command::Apply(apply) => target.apply(&table, &apply).await,
-        Command::Disable(one) => target.disable(&table, &one, true).await,
-        Command::Enable(one) => target.disable(&table, &one, false).await,
-        Command::Delete(one) => {
-            table.delete(&id(&one.client_id)?).await?;
-            target.report(&json!({"client_id": one.client_id}), &format!("deleted {}", one.client_id));
-            Ok(())
-        }
-        Command::RotateSecret(rotate) => target.rotate_secret(&table, rotate).await,
+        Command::Create(create) => target.create(*create).await,
+        Command::List(list) => target.list(&list).await,
+        Command::Show(one) => target.show(&one).await,
+        Command::Apply(apply) => target.apply(&apply).await,
+        Command::Import(args) => import::run(args, &target.clients().await?, target.json).await,
+        Command::Disable(one) => target.disable(&one, true).await,
+        Command::Enable(one) => target.disable(&one, false).await,
+        Command::Delete(one) => target.delete(&one).await,
+        Command::RotateSecret(rotate) => target.rotate_secret(rotate).await,
+        Command::Secrets(command) => target.secrets(command).await,
+        Command::Rehash(one) => target.rehash(&one).await,
+        Command::LongLivedToken(issuing) => target.issue_long_lived(issuing).await,
+        Command::LongLivedTokens(command) => target.long_lived_tokens(command).await,
     }
 }
 
 impl Target {
-    async fn table(&self) -> Result<ClientsTable, Failure> {
+    async fn clients(&self) -> Result<ClientsTable, Failure> {
+        self.tables().await.map(|(clients, _)| clients)
+    }
+
+    async fn state(&self) -> Result<StateTable, Failure> {
+        self.tables().await.map(|(_, state)| state)
+    }
+
+    async fn tables(&self) -> Result<(ClientsTable, StateTable), Failure> {
         let endpoint =
             if self.local { Some(local::endpoint_of(&self.data_dir)?) } else { endpoint_without_credentials() };
         let sdk = if let Some(endpoint) = endpoint {
@@ -191,9 +178,12 @@ impl Target {
             let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
             aws_sdk_dynamodb::Client::new(&config)
         };
-        let named = if self.local { None } else { variable("CLIENTS_TABLE") };
-        let table = self.clients_table.clone().or(named);
-        Ok(ClientsTable::new(sdk, table.as_deref().unwrap_or(CLIENTS_TABLE)))
+        let name = |flag: &Option<String>, name, default: &str| {
+            let named = if self.local { None } else { variable(name) };
+            flag.clone().or(named).unwrap_or_else(|| default.to_owned())
+        };
+        let clients = ClientsTable::new(sdk.clone(), name(&self.clients_table, "CLIENTS_TABLE", CLIENTS_TABLE));
+        Ok((clients, StateTable::new(sdk, name(&self.state_table, "STATE_TABLE", STATE_TABLE))))
     }
 
     fn report(&self, json: &Value, text: &str) {
@@ -204,7 +194,8 @@ impl Target {
         }
     }
 
-    async fn create(&self, table: &ClientsTable, create: Create) -> Result<(), Failure> {
+    async fn create(&self, create: Create) -> Result<(), Failure> {
+        let table = self.clients().await?;
         let (client, secret) = new_client(create.into_entry()?)?;
         table.create(&client).await?;
         self.report_secret("registered", &client, &secret);
@@ -219,26 +210,8 @@ impl Target {
         );
     }
 
-    async fn list(&self, table: &ClientsTable) -> Result<(), Failure> {
-        let clients = table.list().await?;
-        if self.json {
-            say!("{}", json!({"clients": clients.iter().map(shown).collect::<Vec<_>>()}));
-        } else {
-            for client in clients {
-                let state = if client.disabled { "disabled" } else { "enabled" };
-                say!(
-                    "{}\t{state}\t{} secret(s)\t{}",
-                    client.client_id,
-                    client.client_secrets.len(),
-                    client.scope.as_str()
-                );
-            }
-        }
-        Ok(())
-    }
-
-    async fn show(&self, table: &ClientsTable, one: &One) -> Result<(), Failure> {
-        let shown = shown(&table.existing(&id(&one.client_id)?).await?);
+    async fn show(&self, one: &One) -> Result<(), Failure> {
+        let shown = shown(&self.clients().await?.existing(&id(&one.client_id)?).await?);
         if self.json {
             say!("{shown}");
         } else {
@@ -247,7 +220,14 @@ impl Target {
         Ok(())
     }
 
-    async fn apply(&self, table: &ClientsTable, apply: &Apply) -> Result<(), Failure> {
+    async fn delete(&self, one: &One) -> Result<(), Failure> {
+        self.clients().await?.delete(&id(&one.client_id)?).await?;
+        self.report(&json!({"client_id": one.client_id}), &format!("deleted {}", one.client_id));
+        Ok(())
+    }
+
+    async fn apply(&self, apply: &Apply) -> Result<(), Failure> {
+        let table = self.clients().await?;
         let file = apply.file.display();
         let registrations = registration::read_file(&read(&apply.file)?)
             .map_err(|faults| Failure::new(format!("{file}: nothing was written:\n  {}", faults.join("\n  "))))?;
@@ -264,7 +244,8 @@ impl Target {
         Ok(())
     }
 
-    async fn disable(&self, table: &ClientsTable, one: &One, disabled: bool) -> Result<(), Failure> {
+    async fn disable(&self, one: &One, disabled: bool) -> Result<(), Failure> {
+        let table = self.clients().await?;
         let before = table.existing(&id(&one.client_id)?).await?;
         let after = Client { disabled, updated_at: later_than(&before), ..before.clone() };
         table.replace(&before, &after).await?;
@@ -272,75 +253,15 @@ impl Target {
         self.report(&json!({"client_id": one.client_id, "disabled": disabled}), &format!("{done} {}", one.client_id));
         Ok(())
     }
-
-    async fn rotate_secret(&self, table: &ClientsTable, rotate: RotateSecret) -> Result<(), Failure> {
-        let before = table.existing(&id(&rotate.client_id)?).await?;
-        let now = later_than(&before);
-        let mut after = before.clone();
-        after.updated_at = now;
-        let end = now.saturating_add(rotate.overlap);
-        for secret in &mut after.client_secrets {
-            secret.expires_at = Some(secret.expires_at.map_or(end, |expires_at| expires_at.min(end)));
-        }
-        after.client_secrets.retain(|secret| secret.expires_at.is_some_and(|expires_at| expires_at > now));
-        let secret = generate_secret()?;
-        add_secret(&mut after, &secret, rotate.label, now)?;
-        table.replace(&before, &after).await?;
-        self.report_secret("rotated the secret of", &after, &secret);
-        Ok(())
-    }
-}
-
-impl Create {
-    // The same form as an entry of a clients file, so that one set of rules checks both.
-    fn into_entry(self) -> Result<Value, Failure> {
-        let client_id = match self.client_id {
-            Some(id) => id,
-            None => random_id()?,
-        };
-        let mut entry = Map::new();
-        let mut set = |name: &str, value: Option<Value>| {
-            if let Some(value) = value {
-                entry.insert(name.to_owned(), value);
-            }
-        };
-        let list = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
-        set("client_id", Some(json!(client_id)));
-        set("client_name", self.client_name.map(Value::from));
-        set("description", self.description.map(Value::from));
-        set("grant_types", list(self.grant_types));
-        set("scope", self.scope.map(Value::from));
-        set("default_scope", self.default_scope.map(Value::from));
-        set("audience", list(self.audience));
-        set("subject", self.subject.map(Value::from));
-        set("token_endpoint_auth_method", self.token_endpoint_auth_method.map(Value::from));
-        set("access_token_lifetime", self.access_token_lifetime.map(Value::from));
-        set("access_token_signed_response_alg", self.access_token_signed_response_alg.map(Value::from));
-        set("scope_claim", self.scope_claim.map(Value::from));
-        set("claims", self.claims.map(|text| object("--claims", &text)).transpose()?);
-        set("roles", list(self.roles));
-        set("eventhos", self.eventhos.map(|text| object("--eventhos", &text)).transpose()?);
-        Ok(Value::Object(entry))
-    }
 }
 
 // Somebody who only names an endpoint on this machine means `mintlet serve`, which takes any credentials.
-fn endpoint_without_credentials() -> Option<String> {
+pub(super) fn endpoint_without_credentials() -> Option<String> {
     let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB")?;
     let here =
         ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|here| endpoint.starts_with(here));
     let bare = ["AWS_ACCESS_KEY_ID", "AWS_PROFILE"].into_iter().all(|name| variable(name).is_none());
     (here && bare).then_some(endpoint)
-}
-
-fn object(flag: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::new(format!("{flag} is not JSON: {error}")))
-}
-
-fn random_id() -> Result<String, Failure> {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    let bytes = moment::random::<15>().map_err(Failure::new)?;
-    Ok(format!("client-{}", URL_SAFE_NO_PAD.encode(bytes)))
 }
 
 // A client as it may be seen: what its secrets are checked against stays in the table.
@@ -362,6 +283,12 @@ fn shown(client: &Client) -> Value {
 
 fn id(text: &str) -> Result<ClientId, Failure> {
     ClientId::parse(text).map_err(|fault| Failure::new(format!("--client-id: {fault}")))
+}
+
+// A time as people read it.
+fn at(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().map(DateTime::from_secs);
+    time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()).unwrap_or_else(|| seconds.to_string())
 }
 
 fn name(applied: Applied) -> &'static str {

@@ -149,7 +149,16 @@ impl ClientsTable {
     /// # Errors
     /// If it does, or the table refuses.
     pub async fn create(&self, client: &Client) -> Result<(), Failure> {
-        self.write(vec![(&client.client_id, self.change(None, client)?)]).await
+        self.create_all(std::slice::from_ref(client)).await
+    }
+
+    /// Writes clients that must not exist yet: all or none of them; of more than 60, 60 at a time.
+    ///
+    /// # Errors
+    /// If one does, or the table refuses.
+    pub async fn create_all(&self, clients: &[Client]) -> Result<(), Failure> {
+        let writes = clients.iter().map(|client| Ok((&client.client_id, self.change(None, client)?)));
+        self.write(writes.collect::<Result<_, Failure>>()?).await
     }
 
     /// Writes what differs between a client as it was read and as it is to be.
@@ -227,7 +236,11 @@ impl ClientsTable {
     }
 }
 
-fn same(before: &Client, after: &Client) -> Result<bool, Failure> {
+/// Whether two clients are the same but for when they were changed.
+///
+/// # Errors
+/// If one of them cannot be stored.
+pub fn same(before: &Client, after: &Client) -> Result<bool, Failure> {
     let (mut before, mut after) = (item(before)?, item(after)?);
     before.remove("updated_at");
     after.remove("updated_at");
@@ -239,7 +252,7 @@ fn item(client: &Client) -> Result<Item, Failure> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
-fn conditional<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>, unmet: &str) -> Failure {
+pub(super) fn conditional<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>, unmet: &str) -> Failure {
     match error.as_service_error().and_then(ProvideErrorMetadata::code) {
         Some("ConditionalCheckFailedException") => Failure::new(unmet),
         _ => Failure::new(aws::fault(&error)),

@@ -1,26 +1,23 @@
 //! `mintlet key`: the signing keys of a deployment, in a file or in Secrets Manager.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+mod place;
+mod rotate;
 
-use aws_sdk_secretsmanager::Client as Sdk;
+use std::path::Path;
+
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
-use zeroize::Zeroizing;
 
-use super::{Failure, variable};
+use self::place::parse;
+pub(super) use self::place::{Place, read_or_empty, write};
+use super::Failure;
 use crate::{
-    edge::{
-        keys::{Source, read_source},
-        moment,
-    },
-    keyring::{KeyRecord, KeyRing, RingDocument, RingKey},
+    edge::{keys::Source, moment},
+    keyring::{KeyRecord, KeyRing, RingDocument, RingKey, rotation::Lead},
     oauth::jwt::Alg,
 };
 
-/// Make and show signing keys
+/// Make, rotate and show signing keys
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  mintlet key generate --secret-id mintlet-signing-keys\n  \
     mintlet key list --file .mintlet/signing-keys.json")]
@@ -32,16 +29,6 @@ pub struct Args {
     json: bool,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Debug, ClapArgs)]
-struct Place {
-    /// The file that holds the key ring [default: $SIGNING_KEYS_FILE]
-    #[arg(long, global = true, conflicts_with = "secret_id")]
-    file: Option<PathBuf>,
-    /// The Secrets Manager secret that holds the key ring: name or ARN [default: $SIGNING_KEYS_SECRET_ID]
-    #[arg(long, global = true)]
-    secret_id: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,11 +43,14 @@ enum Command {
         #[arg(long)]
         activate_in: Option<u64>,
     },
+    /// Give every algorithm its next key, or replace a bad key at once
+    #[command(after_help = rotate::HELP)]
+    Rotate(rotate::Args),
     /// Let a key sign no more; it stays published until its last token has expired
     #[command(after_help = "Example:\n  mintlet key retire --secret-id mintlet-signing-keys --kid KID")]
     Retire {
         /// The key
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: String,
         /// Seconds until it signs no more
         #[arg(long = "in", default_value_t = 0)]
@@ -74,9 +64,6 @@ enum Command {
     Jwks,
 }
 
-// How long verifiers may go on with a set of keys that they fetched before: days at the worst, two hours at API Gateway.
-const LEAD: u64 = 24 * 60 * 60;
-
 /// Carries out `mintlet key`.
 ///
 /// # Errors
@@ -87,7 +74,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Generate { alg, activate_in } => {
             let mut ring = read_or_empty(&source).await?;
-            let lead = if takes_a_place(&ring, alg, now)? { LEAD } else { 0 };
+            let lead = if takes_a_place(&ring, alg, now)? { Lead::default().seconds() } else { 0 };
             let mut key = KeyRecord::generate(alg, now).map_err(Failure::new)?;
             key.activate_at = now.saturating_add(activate_in.unwrap_or(lead));
             ring.keys.push(key.clone());
@@ -98,6 +85,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 say!("made {} key {}, which signs in {} s", key.alg.as_str(), key.kid, key.activate_at - now);
             }
         }
+        Command::Rotate(rotate) => rotate::run(&rotate, &source, now, args.json).await?,
         Command::Retire { kid, seconds } => {
             let mut ring = read_or_empty(&source).await?;
             let key = ring.keys.iter_mut().find(|key| key.kid == kid);
@@ -123,12 +111,14 @@ fn takes_a_place(ring: &RingDocument, alg: Alg, now: u64) -> Result<bool, Failur
     let by_default = ring.signer(None, now).map(crate::keyring::SigningKey::alg);
     let preference = |alg| Alg::ALL.iter().position(|other| *other == alg);
     let preferred = by_default.is_some_and(|default| preference(alg) < preference(default));
-    Ok(preferred || ring.keys().iter().any(|held| held.key.alg() == alg))
+    Ok(preferred || ring.keys().iter().any(|held| held.key.alg() == alg && held.long_lived_until.is_none()))
 }
 
 fn list(ring: &KeyRing, now: u64, in_json: bool) {
     let signs = |held: &RingKey| ring.signer(Some(held.key.alg()), now).is_some_and(|key| key.kid() == held.key.kid());
     let state = |key: &RingKey| match () {
+        () if key.long_lived_until.is_some() && key.is_published(now) => "long-lived",
+        () if key.long_lived_until.is_some() => "expired",
         () if signs(key) => "signs",
         () if key.is_active(now) => "active",
         () if key.activate_at > now => "next",
@@ -139,7 +129,7 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
         let keys = ring.keys().iter().map(|held| {
             json!({
                 "kid": held.key.kid(), "alg": held.key.alg(), "state": state(held), "created_at": held.created_at,
-                "activate_at": held.activate_at, "retire_at": held.retire_at,
+                "activate_at": held.activate_at, "retire_at": held.retire_at, "long_lived_until": held.long_lived_until,
             })
         });
         say!("{}", json!({"keys": keys.collect::<Vec<_>>()}));
@@ -148,83 +138,6 @@ fn list(ring: &KeyRing, now: u64, in_json: bool) {
             say!("{}\t{}\t{}\tactivate_at {}", held.key.kid(), held.key.alg().as_str(), state(held), held.activate_at);
         }
     }
-}
-
-impl Place {
-    async fn source(self) -> Result<Source, Failure> {
-        let (file, secret_id) = match (self.file, self.secret_id) {
-            // Only where no flag says which: a variable never stands beside the other flag.
-            (None, None) => (variable("SIGNING_KEYS_FILE").map(PathBuf::from), variable("SIGNING_KEYS_SECRET_ID")),
-            flags => flags,
-        };
-        match (file, secret_id) {
-            (Some(path), None) => Ok(Source::File(path)),
-            (None, Some(id)) => {
-                let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
-                Ok(Source::Secret { sdk: Sdk::new(&config), id })
-            }
-            _ => Err(Failure::new("say where the key ring is: --file PATH or --secret-id ID, and not both")),
-        }
-    }
-}
-
-async fn parse(source: &Source) -> Result<KeyRing, Failure> {
-    let json = read_source(source).await.map_err(Failure::new)?;
-    KeyRing::from_json(&json).map_err(Failure::new)
-}
-
-async fn read_or_empty(source: &Source) -> Result<RingDocument, Failure> {
-    let empty = match source {
-        Source::File(path) => !path.exists(),
-        Source::Secret { sdk, id } => is_without_value(sdk, id).await?,
-        Source::Inline(_) => false,
-    };
-    if empty {
-        return Ok(RingDocument::default());
-    }
-    let json = read_source(source).await.map_err(Failure::new)?;
-    if json.trim_ascii().is_empty() {
-        return Ok(RingDocument::default());
-    }
-    RingDocument::from_json(&json).map_err(Failure::new)
-}
-
-// A secret that was just deployed has no version yet.
-async fn is_without_value(sdk: &Sdk, id: &str) -> Result<bool, Failure> {
-    let secret = sdk.describe_secret().secret_id(id).send().await.map_err(Failure::sdk)?;
-    let stages = secret.version_ids_to_stages.unwrap_or_default();
-    Ok(!stages.values().flatten().any(|stage| stage == "AWSCURRENT"))
-}
-
-async fn write(source: &Source, ring: &RingDocument) -> Result<(), Failure> {
-    // Before it replaces a ring that works.
-    KeyRing::try_from(ring).map_err(Failure::new)?;
-    let json = Zeroizing::new(serde_json::to_string(ring).map_err(Failure::new)?);
-    match source {
-        Source::File(path) => write_private_file(path, json.as_bytes()),
-        Source::Secret { sdk, id } => {
-            sdk.put_secret_value().secret_id(id).secret_string(json.as_str()).send().await.map_err(Failure::sdk)?;
-            Ok(())
-        }
-        Source::Inline(_) => Err(Failure::new("a ring in memory cannot be changed")),
-    }
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-pub(super) fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
-    let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    // Left behind by a run that was cut off; created anew, so that its mode is ours.
-    drop(std::fs::remove_file(&temporary));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary).map_err(fault)?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(fault)?;
-    std::fs::rename(&temporary, path).map_err(fault)
 }
 
 fn parse_alg(text: &str) -> Result<Alg, String> {
@@ -239,7 +152,7 @@ fn parse_alg(text: &str) -> Result<Alg, String> {
 pub(super) fn complete(ring: &mut RingDocument, algs: &[Alg], now: u64) -> Result<bool, Failure> {
     let mut changed = false;
     for alg in algs {
-        if !ring.keys.iter().any(|key| key.alg == *alg) {
+        if !ring.keys.iter().any(|key| key.alg == *alg && key.long_lived_until.is_none()) {
             ring.keys.push(KeyRecord::generate(*alg, now).map_err(Failure::new)?);
             changed = true;
         }

@@ -28,6 +28,8 @@ pub const CREDENTIAL: &str = "local";
 
 /// Where local mode keeps its data, unless it is told otherwise.
 pub const DEFAULT_DATA_DIR: &str = ".mintlet";
+/// The file in the data directory that holds the key ring.
+pub const KEYS_FILE: &str = "signing-keys.json";
 const ENDPOINT_FILE: &str = "dynamodb-endpoint";
 
 /// A running engine. Dropped, it stops; [`Engine::stop`] waits until it has.
@@ -95,20 +97,37 @@ pub fn sdk(endpoint: &str) -> Sdk {
     Sdk::from_conf(config.build())
 }
 
+/// Where a running server is.
+pub struct Running {
+    /// Its DynamoDB, as an `AWS_ENDPOINT_URL_DYNAMODB`.
+    pub dynamodb: String,
+    /// Itself.
+    pub url: String,
+}
+
 /// Where the server with that data directory has its DynamoDB.
 ///
 /// # Errors
 /// If no server runs with it.
 pub fn endpoint_of(data_dir: &Path) -> Result<String, Failure> {
+    running(data_dir).map(|running| running.dynamodb)
+}
+
+/// Where the server with that data directory is.
+///
+/// # Errors
+/// If no server runs with it.
+pub fn running(data_dir: &Path) -> Result<Running, Failure> {
     let nobody = || Failure::new(format!("no `mintlet serve` runs with the data directory {}", data_dir.display()));
     let mut file = File::open(data_dir.join(ENDPOINT_FILE)).map_err(|_| nobody())?;
     // A file without its lock was left behind by a server that was killed.
     if file.try_lock_shared().is_ok() {
         return Err(nobody());
     }
-    let mut endpoint = String::new();
-    file.read_to_string(&mut endpoint).map_err(Failure::new)?;
-    Ok(endpoint)
+    let mut announced = String::new();
+    file.read_to_string(&mut announced).map_err(Failure::new)?;
+    let (dynamodb, url) = announced.split_once('\n').ok_or_else(nobody)?;
+    Ok(Running { dynamodb: dynamodb.to_owned(), url: url.to_owned() })
 }
 
 /// A data directory in use by this process alone; tells `--local` where its engine is.
@@ -159,13 +178,13 @@ impl DataDir {
         Ok(path)
     }
 
-    /// Tells where the engine is.
+    /// Tells where the engine is, and the server itself.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn announce(&mut self, endpoint: &str) -> Result<(), Failure> {
+    pub fn announce(&mut self, endpoint: &str, url: &str) -> Result<(), Failure> {
         let file = &mut self.endpoint_file;
-        file.set_len(0).and_then(|()| file.write_all(endpoint.as_bytes())).map_err(Failure::new)
+        file.set_len(0).and_then(|()| write!(file, "{endpoint}\n{url}")).map_err(Failure::new)
     }
 }
 

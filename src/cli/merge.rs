@@ -57,7 +57,11 @@ pub fn add_secret(client: &mut Client, secret: &Secret, label: Option<String>, n
     Ok(())
 }
 
-fn hash(secret: &Secret) -> Result<SecretHash, Failure> {
+/// Hashes a secret by its scheme: a fast one for random secrets, a slow one for those that a person may have chosen.
+///
+/// # Errors
+/// If the operating system has no randomness.
+pub(super) fn hash(secret: &Secret) -> Result<SecretHash, Failure> {
     let salt = moment::random().map_err(Failure::new)?;
     if secret.expose().chars().count() >= MIN_RANDOM_SECRET_CHARS {
         Ok(SecretHash::of_random_secret(secret, salt))
@@ -92,6 +96,15 @@ pub(super) fn merge(registration: Registration, before: Option<&Client>, now: u6
             }
         }
     }
+    check_slow_hashes(&client)?;
+    Ok(client)
+}
+
+/// Checks that a client has no more slow hashes than it may have.
+///
+/// # Errors
+/// If it has.
+pub(super) fn check_slow_hashes(client: &Client) -> Result<(), Failure> {
     if client.client_secrets.iter().filter(|secret| secret.hash.is_slow()).count() > MAX_SLOW_HASHES {
         return Err(Failure::new(format!(
             "client {}: more than {MAX_SLOW_HASHES} secrets with a slow hash, as imported ones and those under \
@@ -99,7 +112,7 @@ pub(super) fn merge(registration: Registration, before: Option<&Client>, now: u6
             client.client_id
         )));
     }
-    Ok(client)
+    Ok(())
 }
 
 // A secret that the client has already stays as it is stored, so that applying the same file again changes nothing.

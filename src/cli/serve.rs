@@ -11,7 +11,7 @@ use super::{
     Failure,
     clients_table::ClientsTable,
     http, key,
-    local::{self, DEFAULT_DATA_DIR, DataDir, Engine},
+    local::{self, DEFAULT_DATA_DIR, DataDir, Engine, KEYS_FILE},
     merge::new_client,
     read, registration, variable,
 };
@@ -26,7 +26,9 @@ use crate::{
 /// Run the token service here, with an embedded DynamoDB
 ///
 /// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, MTLS_BASE_URL, CLOUDFRONT_ORIGIN_SECRET, CLAIMS_HOOK_URL, CLAIMS_HOOK_TIMEOUT,
-/// CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured. It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
+/// CLIENT_CACHE_TTL, KEYS_CACHE_TTL, SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
+///
+/// It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
 pub struct Args {
@@ -47,9 +49,8 @@ pub struct Args {
     dynamodb_port: u16,
 }
 
-const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 10] = [
+const HONOURED: [&str; 11] = [
     "ISSUER",
     "DIALECTS",
     "ACCESS_TOKEN_LIFETIME",
@@ -59,6 +60,7 @@ const HONOURED: [&str; 10] = [
     "CLAIMS_HOOK_TIMEOUT",
     "CLIENT_CACHE_TTL",
     "KEYS_CACHE_TTL",
+    "SECRET_EXPIRY_WARNING",
     "LOG_LEVEL",
 ];
 
@@ -97,7 +99,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let handler = Arc::new(Handler::new(&config).map_err(Failure::new)?);
     handler.warm_up().await;
     if let Some(data_dir) = &mut data_dir {
-        data_dir.announce(engine.endpoint())?;
+        data_dir.announce(engine.endpoint(), &format!("http://{address}"))?;
     }
     let stop = stop_signal().map_err(Failure::new)?;
     announce(&address.to_string(), &config, &engine, demo.as_ref());

@@ -139,8 +139,9 @@ fn unreadable(response: &HttpResponse) -> String {
     format!("an answer of HTTP status {} that cannot be read", response.status().as_u16())
 }
 
-// An error and what caused it, each in its own words.
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error and what caused it, each in its own words.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

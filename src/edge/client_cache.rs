@@ -2,7 +2,7 @@
 //!
 //! Its TTL is the delay with which a disabled client, or a secret that was taken away, is noticed by a warm instance.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter, sync::Cache, sync::DefaultLifecycle};
 
@@ -35,15 +35,7 @@ const MAX_NEGATIVE_TTL: u64 = 5;
 impl<S: Store> CachedClients<S> {
     /// Remembers what `store` answers for `ttl` seconds, and that a client does not exist for at most 5; 0 remembers nothing.
     pub fn new(store: S, ttl: u64) -> Self {
-        let mut options = OptionsBuilder::new();
-        options.shards(SHARDS).estimated_items_capacity(MAX_CLIENTS).weight_capacity(MAX_CLIENTS as u64);
-        let cache = options.build().map_or_else(
-            |_| Cache::new(MAX_CLIENTS),
-            |options| {
-                Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
-            },
-        );
-        Self { store, ttl, cache }
+        Self { store, ttl, cache: bounded_cache(MAX_CLIENTS) }
     }
 
     async fn read(&self, lookups: Lookups, now: u64) -> Result<Loaded, StoreFault> {
@@ -64,6 +56,18 @@ impl<S: Store> CachedClients<S> {
         let age = now.checked_sub(entry.read_at)?;
         (age < ttl).then_some(entry)
     }
+}
+
+/// A cache of at most `max` items.
+pub(super) fn bounded_cache<K: Eq + Hash, V: Clone>(max: usize) -> Cache<K, V> {
+    let mut options = OptionsBuilder::new();
+    options.shards(SHARDS).estimated_items_capacity(max).weight_capacity(max as u64);
+    options.build().map_or_else(
+        |_| Cache::new(max),
+        |options| {
+            Cache::with_options(options, UnitWeighter, DefaultHashBuilder::default(), DefaultLifecycle::default())
+        },
+    )
 }
 
 impl<S: Store> Store for CachedClients<S> {

@@ -12,6 +12,7 @@ use super::{
     hook::ClaimsHook,
     keys::{HeldKeys, Source},
     moment::{self, Stopwatch},
+    secret_use::SecretUses,
     telemetry,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub struct Handler {
     service: TokenService<CachedClients<DynamoDb>, HeldKeys, ClaimsHook>,
     store: DynamoDb,
     keys: HeldKeys,
+    secret_uses: SecretUses,
     cold: AtomicBool,
 }
 
@@ -36,7 +38,9 @@ impl Handler {
     /// What is wrong with a file that the configuration names.
     pub fn new(config: &Config) -> Result<Self, String> {
         let aws = Connection::new(&config.aws)?;
-        let store = DynamoDb::new(aws.dynamodb(), &config.clients_table, &config.state_table);
+        let dynamodb = aws.dynamodb();
+        let secret_uses = SecretUses::new(dynamodb.clone(), &config.state_table, config.secret_expiry_warning);
+        let store = DynamoDb::new(dynamodb, &config.clients_table, &config.state_table);
         let source = match &config.signing_keys {
             SigningKeys::Secret(id) => Source::Secret { sdk: aws.secrets_manager(), id: id.clone() },
             SigningKeys::File(path) => Source::File(path.clone()),
@@ -49,6 +53,7 @@ impl Handler {
             service: TokenService::new(config.settings.clone(), cached, keys.clone()).with_hook(hook),
             store,
             keys,
+            secret_uses,
             cold: AtomicBool::new(true),
         })
     }
@@ -82,11 +87,14 @@ impl Handler {
     pub async fn handle(&self, call: &Call, request_id: &str) -> Response {
         let stopwatch = Stopwatch::start();
         let cold_start = self.cold.swap(false, Ordering::Relaxed);
-        let Answer { response, record } = match moment::draw() {
-            Ok(moment) => self.service.respond(call, &moment).await,
-            Err(_) => apologise(),
+        let (Answer { response, record }, now) = match moment::draw() {
+            Ok(moment) => (self.service.respond(call, &moment).await, moment.now),
+            Err(_) => (apologise(), 0),
         };
-        telemetry::log_request(&record, response.status(), request_id, cold_start, stopwatch.elapsed());
+        let secret_expires_in = self.secret_uses.expires_in(&record, now);
+        let (status, took) = (response.status(), stopwatch.elapsed());
+        telemetry::log_request(&record, status, request_id, cold_start, secret_expires_in, took);
+        self.secret_uses.note(&record, now);
         response
     }
 }

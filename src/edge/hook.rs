@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderName, header};
 use http_body_util::{BodyExt as _, Limited};
 
-use super::moment::Stopwatch;
+use super::{aws::chain, moment::Stopwatch};
 use crate::{
     oauth::claims_hook::{MAX_ANSWER_BYTES, Question, Verdict},
     service::{Consulted, Hook, HookFault},
@@ -72,7 +72,7 @@ impl ClaimsHook {
         let request = self.request(question, now)?;
         let answer = async {
             // What a connector says of a fault has no part of the request in it.
-            let response = self.connector.call(request).await.map_err(|error| error.to_string())?;
+            let response = self.connector.call(request).await.map_err(|error| chain(&error))?;
             read(response).await
         };
         let answer = tokio::time::timeout(self.timeout, answer).await.map_err(|_| "no answer in time".to_owned())??;

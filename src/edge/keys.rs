@@ -11,13 +11,13 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_sdk_secretsmanager::Client as Sdk;
+use aws_sdk_secretsmanager::{Client as Sdk, operation::get_secret_value::GetSecretValueOutput, primitives::Blob};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::aws;
+use super::{aws, telemetry};
 use crate::{
-    keyring::KeyRing,
+    keyring::{KeyRing, MAX_HELD_SECONDS},
     oauth::jwt::Alg,
     service::{Keys, KeysUnavailable},
 };
@@ -56,8 +56,6 @@ struct Held {
     read_at: u64,
 }
 
-// How long an instance goes on with keys that it cannot read again. Longer would keep a revoked key alive.
-const HARD_AGE: u64 = 24 * 60 * 60;
 // How often a failing source is asked again, in seconds: by an instance that holds keys, and by one that has none.
 const RETRY_WHILE_HELD: u64 = 10;
 const RETRY_WITHOUT: u64 = 2;
@@ -89,7 +87,7 @@ impl HeldKeys {
     fn held(&self, now: u64) -> Option<Arc<KeyRing>> {
         let held = self.0.held.load();
         let held = held.as_ref()?;
-        (now.saturating_sub(held.read_at) < HARD_AGE).then(|| Arc::clone(&held.ring))
+        (now.saturating_sub(held.read_at) < MAX_HELD_SECONDS).then(|| Arc::clone(&held.ring))
     }
 
     // At most one try in a while, however many requests ask for it.
@@ -102,6 +100,7 @@ impl HeldKeys {
     async fn read(&self, now: u64) -> Result<Arc<KeyRing>, KeysUnavailable> {
         let json = read_source(&self.0.source).await.map_err(KeysUnavailable)?;
         let ring = KeyRing::from_json(&json).map_err(|fault| KeysUnavailable(fault.to_string()))?;
+        telemetry::log_key_ring(&ring, now);
         let ring = Arc::new(ring);
         self.0.held.store(Some(Arc::new(Held { ring: Arc::clone(&ring), read_at: now })));
         Ok(ring)
@@ -158,25 +157,42 @@ pub async fn read_source(source: &Source) -> Result<Zeroizing<Vec<u8>>, String> 
     match source {
         Source::Secret { sdk, id } => {
             let output = sdk.get_secret_value().secret_id(id).send().await.map_err(|error| aws::fault(&error))?;
-            let text = output.secret_string.map(String::into_bytes);
-            let bytes = text.or(output.secret_binary.map(aws_sdk_secretsmanager::primitives::Blob::into_inner));
-            bytes.map(Zeroizing::new).ok_or_else(|| "the secret has no value".to_owned())
+            secret_value(output).ok_or_else(|| "the secret has no value".to_owned())
         }
         Source::File(path) => read_private_file(path),
         Source::Inline(json) => Ok(Zeroizing::clone(json)),
     }
 }
 
-fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    let shown = path.display();
-    let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+/// What a secret's version holds, as text or as bytes.
+#[must_use]
+pub fn secret_value(output: GetSecretValueOutput) -> Option<Zeroizing<Vec<u8>>> {
+    let text = output.secret_string.map(String::into_bytes);
+    text.or(output.secret_binary.map(Blob::into_inner)).map(Zeroizing::new)
+}
+
+/// The permission bits of a file, if they let others than its owner at it.
+#[must_use]
+pub fn open_to_others(path: &Path) -> Option<u32> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(format!("{shown}: its mode {mode:04o} lets others read it; run chmod 600 on it"));
-        }
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+        (mode & 0o077 != 0).then_some(mode)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// Reads a file that nobody but its owner may read.
+pub(crate) fn read_private_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+    if let Some(mode) = open_to_others(path) {
+        return Err(format!("{shown}: its mode {mode:04o} lets others read it; run chmod 600 on it"));
     }
     if !metadata.is_file() {
         return Err(format!("{shown}: not a file"));

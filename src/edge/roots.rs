@@ -19,11 +19,20 @@ pub const AMAZON: &[u8] = include_bytes!("roots/amazon.pem");
 /// What is wrong with the bundle.
 pub fn trust_store(bundle: Option<&Path>) -> Result<TrustStore, String> {
     let Some(path) = bundle else { return Ok(TrustStore::empty().with_pem_certificate(AMAZON)) };
-    let pem = std::fs::read(path).map_err(|error| format!("AWS_CA_BUNDLE {}: {error}", path.display()))?;
+    Ok(TrustStore::empty().with_pem_certificate(read(path)?))
+}
+
+/// The certificates of `AWS_CA_BUNDLE`, in PEM.
+///
+/// # Errors
+/// What is wrong with the bundle.
+pub fn read(bundle: &Path) -> Result<Vec<u8>, String> {
+    let shown = bundle.display();
+    let pem = std::fs::read(bundle).map_err(|error| format!("AWS_CA_BUNDLE {shown}: {error}"))?;
     if count(&pem).is_none_or(|roots| roots == 0) {
-        return Err(format!("AWS_CA_BUNDLE {}: not certificates in PEM", path.display()));
+        return Err(format!("AWS_CA_BUNDLE {shown}: not certificates in PEM"));
     }
-    Ok(TrustStore::empty().with_pem_certificate(pem))
+    Ok(pem)
 }
 
 // How many roots there are in it, if all of it can be read: what the connector takes for granted later on.

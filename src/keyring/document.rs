@@ -1,4 +1,5 @@
-//! The key ring as it is stored: `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?}]}`.
+//! The key ring as it is stored:
+//! `{"version":1,"keys":[{"kid","alg","private_key_pkcs8"|"k","created_at","activate_at","retire_at"?,"long_lived_until"?}],"made_from"?}`.
 
 use std::fmt;
 
@@ -21,6 +22,9 @@ pub struct RingDocument {
     pub version: RingVersion,
     /// The keys, in any order.
     pub keys: Vec<KeyRecord>,
+    /// Of a ring that a rotation made: the version of the secret that it takes the place of; empty if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<String>,
 }
 
 /// The version of a ring document; only 1 can be read.
@@ -37,10 +41,10 @@ pub struct KeyRecord {
     pub alg: Alg,
     /// An asymmetric key: PKCS#8 DER in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    private_key_pkcs8: Option<Zeroizing<String>>,
+    pub(super) private_key_pkcs8: Option<Zeroizing<String>>,
     /// An HMAC key: at least 32 bytes in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    k: Option<Zeroizing<String>>,
+    pub(super) k: Option<Zeroizing<String>>,
     /// When it was made.
     pub created_at: u64,
     /// The first second at which it signs.
@@ -48,6 +52,10 @@ pub struct KeyRecord {
     /// The first second at which it signs no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retire_at: Option<u64>,
+    /// Of a key that signs long-lived tokens and nothing else: the first second at which the last of them has expired, until
+    /// which it is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_lived_until: Option<u64>,
 }
 
 /// What is wrong with a ring document. Holds nothing of any key.
@@ -76,6 +84,26 @@ impl RingDocument {
             .map_err(|error| RingFault::Malformed(format!("at {}", error.path())))?;
         json.end().map_err(|_| RingFault::Malformed("after its end".to_owned()))?;
         Ok(document)
+    }
+
+    /// The id of the key for a long-lived token that expires at `until`: one per algorithm, which no rotation touches, made
+    /// if there is none. It stays published until then; keys whose last long-lived token has expired are taken out.
+    ///
+    /// # Errors
+    /// If the operating system has no randomness.
+    pub fn long_lived_key(&mut self, alg: Alg, now: u64, until: u64) -> Result<String, aws_lc_rs::error::Unspecified> {
+        self.keys.retain(|key| key.long_lived_until.is_none_or(|until| now < until));
+        let signs = |key: &&mut KeyRecord| {
+            key.alg == alg && key.long_lived_until.is_some() && key.retire_at.is_none_or(|retire_at| now < retire_at)
+        };
+        if let Some(key) = self.keys.iter_mut().find(signs) {
+            key.long_lived_until = key.long_lived_until.max(Some(until));
+            return Ok(key.kid.clone());
+        }
+        let key = KeyRecord { long_lived_until: Some(until), ..KeyRecord::generate(alg, now)? };
+        let kid = key.kid.clone();
+        self.keys.push(key);
+        Ok(kid)
     }
 }
 
@@ -106,11 +134,24 @@ impl KeyRecord {
         };
         let text = Some(Zeroizing::new(STANDARD.encode(Zeroizing::new(pkcs8))));
         let (private_key_pkcs8, k) = if alg == Alg::HS256 { (None, text) } else { (text, None) };
-        let mut record =
-            Self { kid: String::new(), alg, private_key_pkcs8, k, created_at: now, activate_at: now, retire_at: None };
+        let mut record = Self {
+            kid: String::new(),
+            alg,
+            private_key_pkcs8,
+            k,
+            created_at: now,
+            activate_at: now,
+            retire_at: None,
+            long_lived_until: None,
+        };
         let key = SigningKey::from_record(&record).map_err(|_| aws_lc_rs::error::Unspecified)?;
         key.thumbprint().clone_into(&mut record.kid);
         Ok(record)
+    }
+
+    /// Whether verifiers may meet its signature and find it among the published keys.
+    pub(super) fn is_published(&self, now: u64) -> bool {
+        self.alg != Alg::HS256 && super::is_published(self.retire_at, self.long_lived_until, now)
     }
 
     /// The key itself: PKCS#8 DER, or the bytes of an HMAC key.

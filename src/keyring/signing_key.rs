@@ -12,10 +12,13 @@ use aws_lc_rs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType, Jwk,
-    KeyAlgorithm, OctetKeyPairParameters, OctetKeyPairType, OctetKeyParameters, OctetKeyType, PublicKeyUse,
-    RSAKeyParameters, RSAKeyType, ThumbprintHash,
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{
+        AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType, Jwk,
+        KeyAlgorithm, OctetKeyPairParameters, OctetKeyPairType, OctetKeyParameters, OctetKeyType, PublicKeyUse,
+        RSAKeyParameters, RSAKeyType, ThumbprintHash,
+    },
 };
 
 use super::KeyRecord;
@@ -144,6 +147,18 @@ impl SigningKey {
         Ok(token)
     }
 
+    /// Whether what it signs verifies with the public half that it publishes. A symmetric key publishes none, and only has
+    /// to sign.
+    #[must_use]
+    pub fn verifies(&self) -> bool {
+        let Ok(token) = self.sign(Typ::AccessToken, b"{}") else { return false };
+        let Some(public) = &self.public else { return true };
+        let (Some((message, signature)), Ok(public)) = (token.rsplit_once('.'), DecodingKey::from_jwk(public)) else {
+            return false;
+        };
+        jsonwebtoken::crypto::verify(signature, message.as_bytes(), &public, self.alg.into()).unwrap_or(false)
+    }
+
     /// The RFC 7638 thumbprint of the key, SHA-256 in base64url.
     #[must_use]
     pub(super) fn thumbprint(&self) -> &str {
@@ -198,6 +213,19 @@ impl Material {
     }
 }
 
+impl From<Alg> for Algorithm {
+    fn from(alg: Alg) -> Self {
+        match alg {
+            Alg::RS256 => Self::RS256,
+            Alg::PS256 => Self::PS256,
+            Alg::ES256 => Self::ES256,
+            Alg::ES384 => Self::ES384,
+            Alg::EdDSA => Self::EdDSA,
+            Alg::HS256 => Self::HS256,
+        }
+    }
+}
+
 impl From<Alg> for KeyAlgorithm {
     fn from(alg: Alg) -> Self {
         match alg {
@@ -241,7 +269,7 @@ fn ec(pkcs8: &[u8], alg: &'static EcdsaSigningAlgorithm) -> Result<Material, Key
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+    use jsonwebtoken::Validation;
     use serde_json::Value;
 
     use super::*;
@@ -261,6 +289,17 @@ mod tests {
                 assert_eq!(read.header.kid.as_deref(), Some(key.kid()));
                 assert_eq!(read.header.alg, algorithm);
             }
+        }
+    }
+
+    #[test]
+    fn a_key_whose_public_half_is_anothers_does_not_verify() {
+        for alg in Alg::ALL {
+            let [mut key, other] =
+                [1, 2].map(|at| SigningKey::from_record(&KeyRecord::generate(alg, at).unwrap()).unwrap());
+            assert!(key.verifies(), "{alg:?}");
+            key.public = other.public;
+            assert_eq!(key.verifies(), alg == Alg::HS256, "{alg:?}");
         }
     }
 

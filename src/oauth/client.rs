@@ -231,6 +231,8 @@ impl ClientId {
 }
 
 impl Lifetime {
+    /// The shortest lifetime an access token can have, in seconds.
+    pub const MIN_SECONDS: u64 = 60;
     /// The longest lifetime any token can have, in seconds.
     pub const MAX_SECONDS: u64 = 86_400;
 
@@ -239,7 +241,7 @@ impl Lifetime {
     /// # Errors
     /// [`OutOfRange`] outside 60 to 86400.
     pub fn from_seconds(seconds: u64) -> Result<Self, OutOfRange> {
-        if (60..=Self::MAX_SECONDS).contains(&seconds) {
+        if (Self::MIN_SECONDS..=Self::MAX_SECONDS).contains(&seconds) {
             Ok(Self(seconds))
         } else {
             Err(OutOfRange("not 60 to 86400 seconds"))

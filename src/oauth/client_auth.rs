@@ -82,6 +82,8 @@ pub struct Proven {
     pub credential_id: String,
     /// What has to be stored before the proof counts, if it is good once only.
     pub write: Option<Write>,
+    /// The first second at which that secret no longer works, if it expires.
+    pub secret_expires_at: Option<u64>,
 }
 
 // RFC 6749 has no limit; this one keeps a hostile secret from buying hashing time.
@@ -161,7 +163,10 @@ impl Credentials {
                 continue;
             };
             match matching_secret(client, &pair.secret, now) {
-                Ok(secret) => return self.admit(client, secret.id.clone(), None),
+                Ok(secret) => {
+                    let proven = self.admit(client, secret.id.clone(), None)?;
+                    return Ok(Proven { secret_expires_at: secret.expires_at, ..proven });
+                }
                 Err(mismatch) => reason = mismatch,
             }
         }
@@ -177,7 +182,7 @@ impl Credentials {
         if !by_certificate && client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
             return Err(Reason::AuthMethodNotRegistered);
         }
-        Ok(Proven { client: Arc::clone(client), credential_id, write })
+        Ok(Proven { client: Arc::clone(client), credential_id, write, secret_expires_at: None })
     }
 
     /// The certificate that a token of the client is bound to, if it is (RFC 8705 section 3): always where it authenticated the

@@ -13,6 +13,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use self::scheme::from_hex;
 use self::scheme::{Scheme, equal, hmac_sha256};
 
 /// A secret in clear: `Debug` is blank, there is no `Display`, no comparison and no serialization, and memory is wiped on drop.
@@ -48,7 +49,8 @@ impl fmt::Debug for Secret {
 /// | `$pbkdf2-sha256$i=..,l=..$..$..`, `$pbkdf2-sha512$..` (PHC string) | PBKDF2 | 1000 to 1,500,000 iterations |
 /// | `$scrypt$ln=..,r=..,p=..$..$..` (PHC string) | scrypt | 128 x N x r at most 128 MiB, p at most 4 |
 /// | `$sha256$<64 hex digits>`, or the digits alone | SHA-256 | |
-/// | `$sha3-256$<64 hex digits>` | SHA3-256 (Frontier's opaque tokens) | |
+/// | `$sha3-256$<64 hex digits>` | SHA3-256 | |
+/// | `$sha3-256-hex$<64 hex digits>` | SHA3-256 of the bytes that the secret spells in hex (Frontier's opaque tokens) | |
 ///
 /// `Debug` is blank.
 #[derive(Clone, Serialize, Deserialize)]
@@ -116,7 +118,7 @@ impl SecretHash {
     /// Whether verifying takes milliseconds or more, so that trying it needlessly is worth avoiding.
     #[must_use]
     pub fn is_slow(&self) -> bool {
-        !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. })
+        !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. } | Scheme::DigestOfHex { .. })
     }
 
     /// The name of the scheme.
@@ -126,6 +128,18 @@ impl SecretHash {
             Scheme::Bcrypt => "bcrypt",
             Scheme::Digest { .. } if !self.text.starts_with('$') => "sha256",
             _ => self.text.split('$').nth(1).unwrap_or_default(),
+        }
+    }
+
+    /// The scheme and its parameters, which say what verifying costs: `argon2id v=19 m=19456,t=2,p=1`, `bcrypt 14`.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        let parts: Vec<&str> = self.text.split('$').filter(|part| !part.is_empty()).collect();
+        match &self.scheme {
+            Scheme::Bcrypt => format!("bcrypt {}", parts.get(1).unwrap_or(&"").trim_start_matches('0')),
+            Scheme::Digest { .. } => self.scheme().to_owned(),
+            // A salt and a hash end the text.
+            _ => parts.get(..parts.len().saturating_sub(2)).unwrap_or_default().join(" "),
         }
     }
 
@@ -192,6 +206,10 @@ mod tests {
         "$sha3-256$af9ac3dac56b02f1ea017e7657a9bb7e1778274e31509f134f023e41a5953866",
     ];
 
+    // The 32 bytes that OPAQUE spells, hashed by hashlib of Python, as Frontier does it.
+    const OPAQUE: &str = "9a076b615361c3d5f1f61bac2bac4b4abd1b4ca4b3b80c3ffa7e4409b64110a6";
+    const OF_OPAQUE: &str = "$sha3-256-hex$6faedb13baf6e344e29a2b885a732820aec6d44b30648c8cee96ff7b4c9230c0";
+
     fn parse(text: &str) -> Result<SecretHash, HashFault> {
         SecretHash::try_from(text.to_owned())
     }
@@ -204,6 +222,20 @@ mod tests {
             assert!(!hash.verify(&Secret::new("correct horse battery stapl")), "{text}");
             assert!(!hash.verify(&Secret::new("")), "{text}");
             assert_eq!(String::from(hash), *text);
+        }
+    }
+
+    #[test]
+    fn a_hash_of_what_the_secret_spells_in_hex_matches_in_either_case_and_nothing_that_is_no_hex() {
+        let hash = parse(OF_OPAQUE).unwrap();
+        assert!(!hash.is_slow());
+        assert_eq!(hash.scheme(), "sha3-256-hex");
+        assert!(hash.verify(&Secret::new(OPAQUE)));
+        assert!(hash.verify(&Secret::new(OPAQUE.to_uppercase())));
+        for wrong in
+            ["", "9a", &OPAQUE[1..], &OPAQUE.replace('a', "b"), &format!("{OPAQUE}00"), &OPAQUE.replace('9', "g")]
+        {
+            assert!(!hash.verify(&Secret::new(wrong)), "{wrong}");
         }
     }
 
@@ -268,6 +300,7 @@ mod tests {
             "$2x$04$6SrzGhyJKsoRBFZX./ZmjO3oJ7TDIB9vuX3f4xjGOxJAWB0ZBKT7K",
             "$2b$04$short",
             "$sha256$zz",
+            "$sha3-256-hex$zz",
             &"g".repeat(64),
             &"a".repeat(63),
             "$argon2id$v=19$m=1024,t=2,p=1$AAECAwQFBgcICQoLDA0ODw",
@@ -279,6 +312,27 @@ mod tests {
         ] {
             assert_eq!(parse(bad).unwrap_err(), HashFault::Malformed, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_parameters_of_a_hash_name_its_scheme_and_cost_and_nothing_of_the_secret() {
+        let parameters: Vec<_> = IMPORTED.iter().map(|text| parse(text).unwrap().parameters()).collect();
+        assert_eq!(
+            parameters,
+            [
+                "hmac-sha256",
+                "argon2id v=19 m=1024,t=2,p=1",
+                "bcrypt 4",
+                "bcrypt 4",
+                "bcrypt 4",
+                "pbkdf2-sha256 i=25000,l=32",
+                "pbkdf2-sha512 i=1000,l=64",
+                "scrypt ln=10,r=8,p=1",
+                "sha256",
+                "sha256",
+                "sha3-256",
+            ]
+        );
     }
 
     #[test]

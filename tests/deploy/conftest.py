@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 import requests
+from botocore.config import Config
 
 from exchange import CLIENTS
 from support import MINTLET, ROOT, Program, free_port, plain_environment, run
@@ -61,9 +64,9 @@ class Cloud:
 
         self.program.wait_until(healthy, seconds=60, what="MiniStack answers")
 
-    def client(self, service, **credentials):
+    def client(self, service, config=None, **credentials):
         credentials = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **credentials)
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, config=config, **credentials)
 
 
 def read_link(path):
@@ -82,6 +85,8 @@ class Stack:
         "Architecture=x86_64",
         f"ClientCacheTtl={CLIENT_CACHE_TTL}",
         f"KeysCacheTtl={KEYS_CACHE_TTL}",
+        # MiniStack's CloudFormation knows no rotation schedule, and its RotateSecret calls no function.
+        "RotationSchedule=off",
     )
 
     def deploy(self):
@@ -124,8 +129,67 @@ class Stack:
         }
         return run(MINTLET, *arguments, env=environment)
 
+    def doctor(self, *arguments, **credentials):
+        """What the doctor says of the whole deployment: its exit code, and its findings by check."""
+        done = subprocess.run(
+            [
+                MINTLET, "doctor", "--json", "--url", self.url, "--issuer", self.issuer,
+                "--clients-table", self.outputs["ClientsTableName"], "--state-table", self.outputs["StateTableName"],
+                "--secret-id", self.outputs["SigningKeysSecretArn"], *arguments,
+            ],
+            capture_output=True, text=True, timeout=60, env=self.cloud.environment | credentials,
+        )
+        assert done.stderr == ""
+        findings = {}
+        for finding in json.loads(done.stdout)["findings"]:
+            findings.setdefault(finding["check"], []).append(finding)
+        return done.returncode, findings
+
     def generate_key(self, *arguments):
         return self.mintlet("key", "generate", "--secret-id", self.outputs["SigningKeysSecretArn"], *arguments)
+
+    @cached_property
+    def secret(self):
+        """The deployed key ring, under the name that every call takes."""
+        return {"SecretId": self.outputs["SigningKeysSecretArn"]}
+
+    def enable_rotation(self):
+        client = self.cloud.client("lambda")
+        arn = client.get_function_configuration(FunctionName=self.outputs["RotateFunctionName"])["FunctionArn"]
+        # This marks the secret as one that is rotated; beyond that MiniStack only copies the version.
+        self.cloud.client("secretsmanager").rotate_secret(
+            **self.secret, RotationLambdaARN=arn, RotationRules={"AutomaticallyAfterDays": 30}
+        )
+
+    def begin_rotation(self):
+        """What RotateSecret does on AWS before it calls the function: a pending version without a value. Returns its id."""
+        # A value of no characters is one that boto3 would not send, and MiniStack's nearest to none.
+        client = self.cloud.client("secretsmanager", config=Config(parameter_validation=False))
+        token = str(uuid.uuid4())
+        client.put_secret_value(**self.secret, ClientRequestToken=token, SecretString="", VersionStages=["AWSPENDING"])
+        return token
+
+    def rotation_step(self, step, token, **changes):
+        """Calls the deployed function as Secrets Manager does. Returns its error, or None."""
+        event = {"Step": step, "ClientRequestToken": token, **self.secret, **changes}
+        answer = self.cloud.client("lambda").invoke(
+            FunctionName=self.outputs["RotateFunctionName"], Payload=json.dumps(event)
+        )
+        payload = json.loads(answer["Payload"].read() or "null")
+        return payload["errorMessage"] if "FunctionError" in answer else None
+
+    def rotate(self):
+        """A whole rotation."""
+        token = self.begin_rotation()
+        for step in ("createSecret", "setSecret", "testSecret", "finishSecret"):
+            error = self.rotation_step(step, token)
+            assert error is None, f"{step}: {error}"
+        return token
+
+    def staged(self):
+        """The version that each staging label is at."""
+        versions = self.cloud.client("secretsmanager").describe_secret(**self.secret)["VersionIdsToStages"]
+        return {stage: version for version, stages in versions.items() for stage in stages}
 
     def empty_the_secret(self):
         """On AWS a secret without SecretString has no version at all; MiniStack makes one, with an empty text."""
@@ -135,10 +199,10 @@ class Stack:
         assert version["SecretString"] == "", "created without a value"
         client.update_secret_version_stage(**secret, VersionStage="AWSCURRENT", RemoveFromVersionId=version["VersionId"])
 
-    def configure(self, **variables):
-        """Changes the function's environment, so that its next request starts a new one. None takes a variable out."""
+    def configure(self, function="FunctionName", **variables):
+        """Changes a function's environment, so that its next request starts a new one. None takes a variable out."""
         client = self.cloud.client("lambda")
-        name = self.outputs["FunctionName"]
+        name = self.outputs[function]
         now = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
         then = {key: value for key, value in (now | variables).items() if value is not None}
         client.update_function_configuration(FunctionName=name, Environment={"Variables": then})
@@ -193,6 +257,7 @@ def cloud(tmp_path_factory):
 def stack(cloud):
     stack = Stack(cloud)
     stack.deploy()
+    stack.enable_rotation()
     stack.empty_the_secret()
     return stack
 

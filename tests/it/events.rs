@@ -97,6 +97,20 @@ async fn a_start_without_backends_answers_503_and_recovers() {
 }
 
 #[tokio::test]
+async fn the_age_of_the_newest_key_is_logged_whatever_the_level() {
+    let world = World::new(json!([]), &[]).await;
+    let api = RuntimeApi::start().await;
+    let function = Function::start(&api, world.engine.endpoint(), &[("LOG_LEVEL", "error")]);
+    api.invoke(fs::read(folder().join("http-api-any-jwks.json")).unwrap()).await.unwrap();
+    let log = function.stop().await;
+    let line: Value = serde_json::from_str(&log).unwrap();
+    // The ring's key is of the first day of 1970.
+    let days = mintlet::edge::moment::now() / (24 * 60 * 60);
+    assert_eq!((&line["message"], &line["keys"]), (&json!("key ring read"), &json!(1)));
+    assert!(line["newest_key_age_days"].as_u64().unwrap().abs_diff(days) <= 1, "{line}");
+}
+
+#[tokio::test]
 async fn a_bad_configuration_stops_the_start_with_every_fault() {
     let output = Command::new(env!("CARGO_BIN_EXE_token"))
         .env_clear()

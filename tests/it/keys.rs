@@ -89,6 +89,78 @@ async fn a_key_that_takes_anothers_place_is_published_a_day_before_and_a_retired
 }
 
 #[tokio::test]
+async fn rotate_by_hand_gives_every_algorithm_its_next_key_once_and_an_emergency_takes_a_bad_key_out_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    let rotate = async |args: &[&str]| run(&[&["key", "rotate", "--file", text(&file)], args].concat()).await;
+    let json = async |args: &[&str]| {
+        serde_json::from_str::<Value>(&said(&rotate(&[args, &["--json"]].concat()).await)).unwrap()
+    };
+    let notes = |answer: &Value| {
+        let notes = answer["notes"].as_array().unwrap();
+        notes.iter().map(|note| note["note"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let first = json(&[]).await;
+    assert_eq!((notes(&first), &first["unknown_until"]), (vec!["made".to_owned()], &Value::Null));
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let first = first["notes"][0]["kid"].as_str().unwrap().to_owned();
+
+    let second = json(&["--lead", "14700"]).await;
+    assert_eq!(
+        (notes(&second), &second["unknown_until"]),
+        (vec!["retired".to_owned(), "made".to_owned()], &Value::Null)
+    );
+    assert_eq!(second["notes"][0]["retire_at"], second["notes"][1]["activate_at"]);
+    let second = second["notes"][1]["kid"].as_str().unwrap().to_owned();
+    let ring = std::fs::read(&file).unwrap();
+    let again = said(&rotate(&[]).await);
+    assert!(again.starts_with(&format!("{second} is the next key already, and signs from ")), "{again}");
+    assert_eq!(std::fs::read(&file).unwrap(), ring);
+
+    // The next key is known to few yet; it takes over all the same, since a new one would be known to nobody.
+    let emergency = json(&["--emergency", "--kid", &first]).await;
+    assert_eq!(notes(&emergency), ["dropped", "brought_forward"]);
+    assert_eq!(emergency["unknown_until"], emergency["notes"][1]["created_at"].as_u64().unwrap() + 14_700);
+    let listed: Value =
+        serde_json::from_str(&said(&run(&["key", "list", "--json", "--file", text(&file)]).await)).unwrap();
+    let states: Vec<_> = listed["keys"].as_array().unwrap().iter().map(|key| (&key["kid"], &key["state"])).collect();
+    assert_eq!(states, [(&json!(second), &json!("signs"))]);
+
+    let told = said(&rotate(&["--emergency", "--kid", &second]).await);
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[0], format!("{second} is gone, and its tokens are good no more"));
+    assert!(lines[1].starts_with("made RS256 key "), "{told}");
+    assert_eq!(
+        lines[2..],
+        [
+            "verifiers take the tokens of what is gone until they fetch the published keys again: within 14700 s",
+            "verifiers that hold older keys, and do not fetch at an unknown kid, refuse new tokens for 14700 s at most",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_rotation_by_hand_that_makes_no_sense_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("keys.json");
+    said(&run(&["key", "generate", "--alg", "ES256", "--file", text(&file)]).await);
+    let ring = std::fs::read(&file).unwrap();
+    let rotate = async |args: &[&str]| run(&[&["key", "rotate", "--file", text(&file)], args].concat()).await;
+    for args in [
+        &["--lead", "14699"][..],
+        &["--lead", "x"],
+        &["--emergency"],
+        &["--kid", "x"],
+        &["--emergency", "--kid", "x", "--lead", "86400"],
+    ] {
+        assert_eq!(rotate(args).await.status.code(), Some(2), "{args:?}");
+    }
+    let unknown = failed(&rotate(&["--emergency", "--kid", "x"]).await);
+    assert_eq!(unknown, "mintlet: there is no key x in the ring\n");
+    assert_eq!(std::fs::read(&file).unwrap(), ring);
+}
+
+#[tokio::test]
 async fn inspect_ends_well_only_for_a_token_that_is_verified_and_good_now() {
     let desk = Desk::open().await;
     let secret = desk.json(&["create", "--client-id", "billing"]).await["client_secret"].as_str().unwrap().to_owned();

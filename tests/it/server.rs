@@ -137,6 +137,18 @@ impl Desk {
         self.server.post("/oauth2/token", (id, secret), "grant_type=client_credentials").await.status()
     }
 
+    /// The same, with something on standard input.
+    pub async fn run_with(&self, args: &[&str], input: &str) -> Output {
+        run_with(&[&["client", "--local", "--data-dir", &self.data()], args].concat(), input).await
+    }
+
+    /// A client of its DynamoDB.
+    pub fn sdk(&self) -> aws_sdk_dynamodb::Client {
+        let line = &self.server.announced[2];
+        let endpoint = line.strip_prefix("DynamoDB  ").and_then(|line| line.split(' ').next()).unwrap();
+        mintlet::cli::local::sdk(endpoint)
+    }
+
     /// Its data directory, as an argument.
     pub fn data(&self) -> String {
         text(&self.dir.path().join("data")).to_owned()

@@ -16,6 +16,8 @@ pub(super) enum Scheme {
     Pbkdf2 { algorithm: pbkdf2::Algorithm, iterations: NonZeroU32, salt: Vec<u8>, hash: Vec<u8> },
     Scrypt { params: scrypt::Params, salt: Vec<u8>, hash: Vec<u8> },
     Digest { algorithm: &'static digest::Algorithm, digest: Vec<u8> },
+    // Of the bytes that the input spells in hex.
+    DigestOfHex { algorithm: &'static digest::Algorithm, digest: Vec<u8> },
 }
 
 const MAX_ARGON2_MEMORY_KIB: u32 = 128 * 1024;
@@ -36,13 +38,15 @@ impl Scheme {
         if text.starts_with("$2") {
             bcrypt_scheme(text)
         } else if let Some(hex) = text.strip_prefix("$sha256$") {
-            digest_scheme(&digest::SHA256, hex)
+            Ok(Scheme::Digest { algorithm: &digest::SHA256, digest: stored_digest(hex)? })
         } else if let Some(hex) = text.strip_prefix("$sha3-256$") {
-            digest_scheme(&digest::SHA3_256, hex)
+            Ok(Scheme::Digest { algorithm: &digest::SHA3_256, digest: stored_digest(hex)? })
+        } else if let Some(hex) = text.strip_prefix("$sha3-256-hex$") {
+            Ok(Scheme::DigestOfHex { algorithm: &digest::SHA3_256, digest: stored_digest(hex)? })
         } else if text.starts_with('$') {
             phc_scheme(text)
         } else {
-            digest_scheme(&digest::SHA256, text)
+            Ok(Scheme::Digest { algorithm: &digest::SHA256, digest: stored_digest(text)? })
         }
     }
 
@@ -63,6 +67,9 @@ impl Scheme {
                 scrypt::scrypt(input, salt, params, &mut derived).is_ok() && equal(&derived, hash)
             }
             Scheme::Digest { algorithm, digest } => equal(digest::digest(algorithm, input).as_ref(), digest),
+            Scheme::DigestOfHex { algorithm, digest } => {
+                from_hex(input).is_some_and(|bytes| equal(digest::digest(algorithm, &bytes).as_ref(), digest))
+            }
         }
     }
 }
@@ -88,19 +95,17 @@ fn bcrypt_scheme(text: &str) -> Result<Scheme, HashFault> {
     Ok(Scheme::Bcrypt)
 }
 
-fn digest_scheme(algorithm: &'static digest::Algorithm, hex: &str) -> Result<Scheme, HashFault> {
-    let mut digest = Vec::with_capacity(32);
-    for pair in hex.as_bytes().chunks(2) {
-        let pair = std::str::from_utf8(pair).map_err(|_| HashFault::Malformed)?;
-        if !pair.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(HashFault::Malformed);
-        }
-        digest.push(u8::from_str_radix(pair, 16).map_err(|_| HashFault::Malformed)?);
-    }
-    if hex.len() != 64 {
-        return Err(HashFault::Malformed);
-    }
-    Ok(Scheme::Digest { algorithm, digest })
+fn stored_digest(hex: &str) -> Result<Vec<u8>, HashFault> {
+    from_hex(hex.as_bytes()).filter(|digest| digest.len() == 32).ok_or(HashFault::Malformed)
+}
+
+/// The bytes that a text spells in hex, in either case.
+#[must_use]
+pub fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    bytes.collect::<Option<Vec<u8>>>().filter(|_| rest.is_empty())
 }
 
 fn phc_scheme(text: &str) -> Result<Scheme, HashFault> {
