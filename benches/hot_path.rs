@@ -21,6 +21,7 @@ use aws_lc_rs::{
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderValue, Method, header};
+use jsonwebtoken::jwk::Jwk;
 use mintlet::{
     cli::merge::new_client,
     dialect::{DIALECTS, Dialect, Issued, Stamp},
@@ -32,7 +33,8 @@ use mintlet::{
     keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
-        jwt::Alg,
+        jwt::{Alg, Typ},
+        vocabulary::Server,
     },
     service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
 };
@@ -92,6 +94,7 @@ fn time() {
             whole - signature,
         );
     }
+    by_assertion();
     println!("\nOf a look-up, what is not the SDK's: a client of its item, {:.2} us", client_of_item());
 }
 
@@ -126,7 +129,8 @@ fn count(part: &str) {
     };
     let request = read();
     let facts = Facts { clients: vec![client], ..Facts::default() };
-    let rule = || decide(&request, &facts, &moment);
+    let here = Server { issuer: "https://auth.example.com", token_path: dialect.path };
+    let rule = || decide(&request, &facts, &here, &moment);
     let issue = rule().outcome.unwrap();
     let stamp = Stamp {
         issuer: "https://auth.example.com",
@@ -163,8 +167,55 @@ fn counted<R>(work: &dyn Fn() -> R) -> R {
     work()
 }
 
+/// What a client that signs costs beside one that has a secret: the same token, signed with ES256. Its row is not counted.
+fn by_assertion() {
+    let (service, call, _) = service(Alg::ES256);
+    let plain = measure(&service, &call);
+    println!("\n{:<40}{:>14}{:>14}", "ES256 token, client proven by", "respond us", "allocations");
+    println!("{:<40}{:>14.2}{:>14}", "client_secret_post", plain.0, plain.1);
+    for alg in Alg::ASYMMETRIC {
+        let record = KeyRecord::generate(alg, 1).unwrap();
+        let key = SigningKey::from_record(&record).unwrap();
+        let claims = json!({
+            "iss": "bench", "sub": "bench", "aud": "https://auth.example.com", "exp": NOW + 60, "iat": NOW, "jti": "a"
+        });
+        let assertion = key.sign(Typ::Jwt, claims.to_string().as_bytes()).unwrap();
+        let authentication = format!(
+            "grant_type=client_credentials&scope=read&client_assertion={assertion}\
+             &client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        );
+        let grant = format!("grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&scope=read&assertion={assertion}");
+        for (title, body) in [("private_key_jwt", authentication), ("jwt-bearer", grant)] {
+            let (service, mut call, _) = service_for(Alg::ES256, key.public_jwk());
+            call.body = Ok(Bytes::from(body));
+            let (took, allocations) = measure(&service, &call);
+            println!("{:<40}{took:>14.2}{allocations:>14}", format!("{title}, {}", alg.as_str()));
+        }
+    }
+}
+
+fn measure(service: &TokenService<AtHand, HeldKeys>, call: &Call) -> (f64, u64) {
+    let moment = moment();
+    let respond = || {
+        let answer = service.respond(call, &moment).now_or_never().unwrap();
+        assert_eq!(answer.response.status(), 200);
+        black_box(answer);
+    };
+    let took = median((0..ROUNDS).map(|_| microseconds(1000, &respond)).collect());
+    (took, allocation_counter::measure(respond).count_total)
+}
+
 fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
-    let entry = json!({"client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"]});
+    service_for(alg, None)
+}
+
+fn service_for(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
+    let mut entry = json!({"client_id": "bench", "scope": "read write", "audience": ["https://api.example.com"]});
+    if let (Some(key), Some(entry)) = (key, entry.as_object_mut()) {
+        entry.insert("jwks".to_owned(), json!({"keys": [key]}));
+        let grants = json!(["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"]);
+        entry.insert("grant_types".to_owned(), grants);
+    }
     let (client, secret) = new_client(entry).unwrap();
     let ring = RingDocument { keys: vec![KeyRecord::generate(alg, 1).unwrap()], ..RingDocument::default() };
     let ring = Arc::new(Zeroizing::new(serde_json::to_vec(&ring).unwrap()));
@@ -173,6 +224,7 @@ fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
         base_path: String::new(),
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
+        requires_dpop_nonce: false,
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -9,6 +9,7 @@
 //! | `SIGNING_KEYS_FILE` | a file that holds the key ring, of mode 0600 | |
 //! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
+//! | `DPOP_NONCE` | `required` or `off`: whether a `DPoP` proof needs a nonce of the server's | `off` |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
@@ -117,6 +118,9 @@ impl Config {
                             .and_then(|seconds| Lifetime::from_seconds(seconds).ok())
                             .ok_or("is not 60..=86400 seconds")
                     })
+                    .unwrap_or_default(),
+                requires_dpop_nonce: vars
+                    .read("DPOP_NONCE", |text| parse_switch(text, "required").ok_or("is not required or off"))
                     .unwrap_or_default(),
             },
             clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
@@ -238,6 +242,10 @@ fn parse_dialects(text: &str) -> Option<Vec<&'static str>> {
         .collect()
 }
 
+fn parse_switch(text: &str, on: &str) -> Option<bool> {
+    if text == on { Some(true) } else { (text == "off").then_some(false) }
+}
+
 // Nothing finer than debug: at trace, libraries log whole requests.
 fn parse_level(text: &str) -> Option<LevelFilter> {
     match text.to_ascii_lowercase().as_str() {
@@ -302,6 +310,9 @@ mod tests {
         assert_eq!(config.signing_keys, SigningKeys::Secret("keys".to_owned()));
         assert_eq!((config.client_cache_ttl, config.keys_cache_ttl, config.secret_expiry_warning), (30, 300, 604_800));
         assert_eq!(config.settings.access_token_lifetime.as_seconds(), 3600);
+        assert!(!config.settings.requires_dpop_nonce);
+        assert!(read(&[("DPOP_NONCE", "required")]).unwrap().settings.requires_dpop_nonce);
+        assert!(!read(&[("DPOP_NONCE", "off")]).unwrap().settings.requires_dpop_nonce);
         assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
         assert_eq!(config.log_level, LevelFilter::INFO);
     }
@@ -312,6 +323,7 @@ mod tests {
             ("ISSUER", "http://auth.example.com"),
             ("DIALECTS", "oauth2,klingon"),
             ("ACCESS_TOKEN_LIFETIME", "59"),
+            ("DPOP_NONCE", "on"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
             ("SECRET_EXPIRY_WARNING", "7776001"),
@@ -325,6 +337,7 @@ mod tests {
                 "ISSUER is not an https URL without query and fragment",
                 "DIALECTS names a dialect that there is not",
                 "ACCESS_TOKEN_LIFETIME is not 60..=86400 seconds",
+                "DPOP_NONCE is not required or off",
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",

@@ -153,6 +153,7 @@ fn write_claims<O: Serialize>(
         exp: stamp.expires_at,
         jti: stamp.jti,
         client_id: issue.client.client_id.as_str(),
+        cnf: issue.confirmation.as_ref(),
         own,
         extra: Extra { claims: &issue.client.claims, own: own_names },
     };

@@ -4,6 +4,7 @@
 //! request alone, so that one round trip reads them all), and a decision.
 
 pub mod client_credentials;
+pub mod jwt_bearer;
 
 use std::sync::Arc;
 
@@ -11,11 +12,12 @@ pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
+    dpop::Proof,
     error::Reason,
-    jwt::Alg,
+    jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
-    vocabulary::GrantType,
+    vocabulary::{GrantType, Server},
 };
 
 /// What a route takes: its dialect's rules as values, so that no rule has to know the dialect.
@@ -25,17 +27,23 @@ pub struct Policy {
     pub grant_types: &'static [GrantType],
     /// The client authentication methods it takes.
     pub auth: AcceptedAuth,
+    /// How it takes the JWT bearer grant, if it is among `grant_types`.
+    pub jwt_bearer: Option<jwt_bearer::JwtBearer>,
     /// Whether it refuses short-lived tokens to clients that are to use a long-lived one.
     pub refuses_long_lived: bool,
+    /// Whether it reads the `DPoP` header (RFC 9449), and so binds tokens to keys.
+    pub dpop: bool,
 }
 
 /// A request that is well-formed. Nothing in it is proven.
 #[derive(Debug)]
 pub struct TokenRequest {
-    /// What it presents to authenticate its client.
-    pub credentials: Credentials,
+    /// What it presents to authenticate its client; `None` if its grant is proof enough and there is nothing else.
+    pub credentials: Option<Credentials>,
     /// What it asks for.
     pub grant: GrantRequest,
+    /// The `DPoP` proof it came with: good in itself, and not known yet to be the first of its `jti`.
+    pub proof: Option<Proof>,
     policy: &'static Policy,
 }
 
@@ -44,6 +52,8 @@ pub struct TokenRequest {
 pub enum GrantRequest {
     /// RFC 6749 section 4.4.
     ClientCredentials(client_credentials::Request),
+    /// RFC 7523 section 2.1.
+    JwtBearer(Box<jwt_bearer::Request>),
 }
 
 /// The keys to read, computed from the request alone.
@@ -97,6 +107,8 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+    /// The key that the token is bound to, if it is to be.
+    pub confirmation: Option<Confirmation>,
 }
 
 impl Issue {
@@ -105,13 +117,20 @@ impl Issue {
     pub fn subject(&self) -> &str {
         self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
     }
+
+    /// `token_type`: how the token is to be used (RFC 6750 section 6.1.1, RFC 9449 section 5).
+    #[must_use]
+    pub fn token_type(&self) -> &'static str {
+        let jkt = self.confirmation.as_ref().and_then(|confirmation| confirmation.jkt.as_ref());
+        if jkt.is_some() { "DPoP" } else { "Bearer" }
+    }
 }
 
 impl TokenRequest {
     /// Makes a request of parameters and `Authorization` headers: the end of syntax.
     ///
     /// # Errors
-    /// In this order: no grant type, an unknown one, faulty credentials.
+    /// In this order: no grant type, an unknown one, a faulty assertion, faulty credentials.
     pub fn parse<'a>(
         params: &Params,
         authorization: impl Iterator<Item = &'a [u8]>,
@@ -120,17 +139,49 @@ impl TokenRequest {
         let wanted = params.get(Param::GrantType).ok_or(Reason::MissingGrantType)?;
         let grant_type =
             policy.grant_types.iter().find(|served| served.as_str() == wanted).ok_or(Reason::UnsupportedGrantType)?;
-        let credentials = Credentials::read(authorization, params, policy.auth)?;
-        let grant = match grant_type {
-            GrantType::ClientCredentials => GrantRequest::ClientCredentials(client_credentials::Request::read(params)),
+        let (credentials, grant) = match grant_type {
+            GrantType::ClientCredentials => {
+                let credentials = Credentials::read(authorization, params, policy.auth)?;
+                (Some(credentials), GrantRequest::ClientCredentials(client_credentials::Request::read(params)))
+            }
+            GrantType::JwtBearer => {
+                let authorization: Vec<_> = authorization.collect();
+                let taken = policy.jwt_bearer.ok_or(Reason::UnsupportedGrantType)?;
+                let (request, in_header) = jwt_bearer::Request::read(params, &authorization, taken)?;
+                let left = if in_header { &[] } else { authorization.as_slice() };
+                let credentials = match Credentials::read(left.iter().copied(), params, policy.auth) {
+                    Ok(credentials) => Some(credentials),
+                    Err(Reason::NoCredentials) => None,
+                    Err(reason) => return Err(reason),
+                };
+                (credentials, GrantRequest::JwtBearer(Box::new(request)))
+            }
         };
-        Ok(Self { credentials, grant, policy })
+        Ok(Self { credentials, grant, proof: None, policy })
     }
 
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        Lookups { client_ids: self.credentials.client_ids().collect(), rows: Vec::new() }
+        let mut client_ids: Vec<_> = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) => {}
+            GrantRequest::JwtBearer(grant) => {
+                let id = ClientId::parse(grant.unverified_client_id()).ok();
+                client_ids.extend(id.filter(|id| !client_ids.contains(id)));
+            }
+        }
+        Lookups { client_ids, rows: Vec::new() }
+    }
+
+    /// The client that it says it is of, as it was sent.
+    #[must_use]
+    pub fn unverified_client_id(&self) -> Option<&str> {
+        let presented = self.credentials.as_ref().and_then(|credentials| credentials.presented.client_ids().next());
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) => presented,
+            GrantRequest::JwtBearer(grant) => presented.or(Some(grant.unverified_client_id())),
+        }
     }
 
     /// The grant it asks for.
@@ -138,21 +189,40 @@ impl TokenRequest {
     pub fn grant_type(&self) -> GrantType {
         match self.grant {
             GrantRequest::ClientCredentials(_) => GrantType::ClientCredentials,
+            GrantRequest::JwtBearer(_) => GrantType::JwtBearer,
+        }
+    }
+
+    // What the request proves: its client's credentials, or its grant, or both.
+    fn prove(&self, facts: &Facts, server: &Server<'_>, now: u64) -> Result<Proven, Reason> {
+        let credentials = self.credentials.as_ref();
+        let authenticated = credentials.map(|it| it.prove(&facts.clients, server, now)).transpose()?;
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) => authenticated.ok_or(Reason::NoCredentials),
+            GrantRequest::JwtBearer(grant) => grant.prove(authenticated, &facts.clients, server, now),
         }
     }
 }
 
-/// Every rule, in order: client authenticated, client active, method and grant allowed, then the grant's own.
+/// Every rule, in order: client authenticated, client active, method and grant allowed, then the grant's own. `server` is what
+/// an assertion may name as its audience.
 #[must_use]
-pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decision {
-    let proven = match request.credentials.prove(&facts.clients, moment.now) {
+pub fn decide(request: &TokenRequest, facts: &Facts, server: &Server<'_>, moment: &Moment) -> Decision {
+    let proven = match request.prove(facts, server, moment.now) {
         Ok(proven) => proven,
         Err(reason) => return Decision { writes: Vec::new(), outcome: Err(reason), proven: None },
     };
     let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
         GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
+        GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
     });
-    let writes = if outcome.is_ok() { proven.write.clone().into_iter().collect() } else { Vec::new() };
+    let outcome = outcome.map(|issue| Issue { confirmation: request.proof.as_ref().map(Proof::confirmation), ..issue });
+    // A request that is refused uses nothing up.
+    let writes = if outcome.is_ok() {
+        proven.writes.iter().cloned().chain(request.proof.as_ref().map(Proof::use_once)).collect()
+    } else {
+        Vec::new()
+    };
     Decision { writes, outcome, proven: Some(proven) }
 }
 
@@ -162,6 +232,9 @@ fn admit(request: &TokenRequest, client: &Client) -> Result<(), Reason> {
     }
     if request.policy.refuses_long_lived && client.eventhos.as_ref().is_some_and(|eventhos| eventhos.long_lived) {
         return Err(Reason::LongLivedClient);
+    }
+    if client.dpop_bound_access_tokens && request.proof.is_none() {
+        return Err(Reason::MissingDpopProof);
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! A ring is one JSON document, kept in Secrets Manager or in a local file; [`document`] has its format.
 
 pub mod document;
+pub mod dpop_nonce;
 pub mod rotation;
 mod signing_key;
 

@@ -2,13 +2,19 @@
 //!
 //! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
 
+pub mod assertion;
 pub mod client;
 pub mod client_auth;
+pub mod dpop;
 pub mod error;
 pub mod form;
+pub mod json;
+pub mod jwk;
+pub mod jws;
 pub mod jwt;
 pub mod params;
 pub mod scope;
 pub mod secret;
 pub mod state;
+pub mod uri;
 pub mod vocabulary;

@@ -4,7 +4,7 @@ use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
@@ -13,9 +13,11 @@ use crate::{
     keyring::KeyRing,
     oauth::{
         client::Lifetime,
+        dpop::{Expected, Proof},
         error::Reason,
         jwt::Alg,
         params::{Param, Params, check_query},
+        vocabulary::Server,
     },
 };
 
@@ -99,6 +101,8 @@ pub struct Settings {
     pub dialects: Vec<&'static str>,
     /// The lifetime of access tokens whose client has none of its own.
     pub access_token_lifetime: Lifetime,
+    /// Whether a `DPoP` proof needs a nonce of the server's.
+    pub requires_dpop_nonce: bool,
 }
 
 /// An answer, and what is to be logged of it.
@@ -121,7 +125,7 @@ pub struct Record {
     pub client_id: Option<String>,
     /// How the client authenticated.
     pub auth_method: Option<&'static str>,
-    /// Which of the client's credentials it used: the id of a secret.
+    /// Which of the client's credentials it used: the id of a secret, or the `kid` of a key.
     pub credential_id: Option<String>,
     /// The first second at which that secret no longer works, if it expires.
     pub secret_expires_at: Option<u64>,
@@ -133,6 +137,8 @@ pub struct Record {
     pub kid: Option<String>,
     /// The token's id.
     pub jti: Option<String>,
+    /// The thumbprint of the key that a `DPoP` proof was signed with.
+    pub jkt: Option<String>,
     /// What reading the store took.
     pub store: Duration,
 }
@@ -153,19 +159,20 @@ impl<S: Store, K: Keys> TokenService<S, K> {
     /// Answers one request. Never fails: whatever goes wrong is an answer too.
     pub async fn respond(&self, call: &Call, moment: &Moment) -> Answer {
         let mut record = Record::default();
+        let mut nonce = None;
         let issuer = self.settings.issuer.as_deref().or(call.origin.as_deref());
         let route = self.route(&call.path);
         record.route = route.name();
         let dialect = if let Route::Token(dialect) = route { dialect } else { Dialect::oauth2() };
         let work = async {
             match route {
-                Route::Token(dialect) => self.token(dialect, issuer, call, moment, &mut record).await,
+                Route::Token(dialect) => self.token(dialect, issuer, call, moment, &mut record, &mut nonce).await,
                 around => self.around(around, issuer, call, moment, &mut record).await,
             }
         };
         // A defect is an answer too, in the dialect's shape; what it left half done is this request's alone.
         let outcome = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(Reason::Panicked));
-        let response = outcome.unwrap_or_else(|reason| {
+        let mut response = outcome.unwrap_or_else(|reason| {
             record.reason = Some(reason);
             let mut response = dialect.refused(reason, issuer);
             if reason == Reason::WrongMethod {
@@ -173,6 +180,9 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             }
             response
         });
+        if let Some(nonce) = nonce {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
+        }
         Answer { response, record }
     }
 
@@ -193,22 +203,29 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         call: &Call,
         moment: &Moment,
         record: &mut Record,
+        nonce: &mut Option<HeaderValue>,
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
         record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION);
-        let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
+        let mut request =
+            TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        let server = Server { issuer, token_path: dialect.path };
+        if dialect.policy.dpop && call.headers.contains_key(&DPOP) {
+            request.proof = Some(self.proof(&server, call, moment, record, nonce).await?);
+        }
 
         let lookups = request.lookups();
         let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
-        let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+        let mut decision = grant::decide(&request, &loaded.facts, &server, moment);
+        if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
             let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
             if let Some(reloaded) = reloaded {
                 record.store = reloaded.took;
-                decision = grant::decide(&request, &reloaded.facts, moment);
+                decision = grant::decide(&request, &reloaded.facts, &server, moment);
             }
         }
         let Decision { writes, outcome, proven } = decision;
@@ -218,13 +235,13 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             record.secret_expires_at = proven.secret_expires_at;
         }
         let issue = outcome?;
+        let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
+        // Last of all that can fail: what is good once only is used up by a token and by nothing else.
         if !writes.is_empty() {
             self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
         }
 
-        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
-        let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
-        let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
         let stamp = Stamp {
             issuer,
@@ -238,6 +255,38 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         record.kid = Some(key.kid().to_owned());
         record.jti = Some(moment.jti.clone());
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
+    }
+
+    // A proof that is good here and now. While proofs need nonces, `nonce` becomes the one that the next proof is to have.
+    async fn proof(
+        &self,
+        server: &Server<'_>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+        nonce: &mut Option<HeaderValue>,
+    ) -> Result<Proof, Reason> {
+        let ring = if self.settings.requires_dpop_nonce {
+            let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+            let next = ring.dpop_nonce(moment.now).ok_or(Reason::NoKeyForAlg)?;
+            *nonce = HeaderValue::try_from(next).ok();
+            Some(ring)
+        } else {
+            None
+        };
+        // The endpoint as the metadata names it, and as it was called.
+        let published = server.token_endpoint();
+        let called = call.origin.as_ref().map(|origin| format!("{origin}{}", call.path));
+        let expected = Expected {
+            urls: &[Some(published.as_str()), called.as_deref()],
+            now: moment.now,
+            takes_nonce: &|nonce| {
+                ring.as_ref().is_none_or(|ring| nonce.is_some_and(|nonce| ring.takes_dpop_nonce(nonce, moment.now)))
+            },
+        };
+        let proof = Proof::read(call.headers.get_all(&DPOP).iter().map(HeaderValue::as_bytes), &expected)?;
+        record.jkt = Some(proof.jkt().to_owned());
+        Ok(proof)
     }
 
     // What stands around the token endpoint.
@@ -267,8 +316,8 @@ impl<S: Store, K: Keys> TokenService<S, K> {
 impl Record {
     fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
-        self.auth_method = Some(request.credentials.method.as_str());
-        self.client_id = request.credentials.presented.client_ids().next().map(str::to_owned);
+        self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
+        self.client_id = request.unverified_client_id().map(str::to_owned);
     }
 
     fn store_fault(&mut self, fault: StoreFault) -> Reason {
@@ -304,6 +353,10 @@ fn decode(dialect: &Dialect, call: &Call) -> Result<Params, Reason> {
     check_query(&call.query)?;
     dialect.read(&call.headers, body)
 }
+
+// RFC 9449 sections 4.1 and 8.1.
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The cap on a request's body, after base64 decoding.
 pub const MAX_BODY_BYTES: usize = 16 * 1024;

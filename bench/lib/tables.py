@@ -1,23 +1,27 @@
-"""The tables of README.md, from results.json; each stands between two comments that name it."""
+"""The tables of README.md and docs/performance.md, from results.json; each stands between two comments that name it."""
 
 from .processes import BENCH
 
 
 def write(results):
-    path = BENCH / "README.md"
-    text = path.read_text()
+    for path in (BENCH / "README.md", BENCH.parent / "docs" / "performance.md"):
+        path.write_text(filled(path.read_text(), results))
+
+
+def filled(text, results):
+    """The text with its tables as of these results."""
     for name, section, table in (
         ("run", "peers", side_by_side),
         ("ours", "ours", ours),
         ("growth", "growth", growth),
         ("start", "start", start),
     ):
-        if section in results:
+        if section in results and f"<!-- {name} -->" in text:
             before, opening, rest = text.partition(f"<!-- {name} -->\n")
             _, closing, after = rest.partition(f"<!-- /{name} -->")
             lines = "\n".join([caption(results[section]), "", *table(results[section])])
             text = f"{before}{opening}{lines}\n{closing}{after}"
-    path.write_text(text)
+    return text
 
 
 def caption(section):

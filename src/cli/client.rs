@@ -1,8 +1,10 @@
 //! `mintlet client`: register and manage clients, on AWS or on a running local server.
 
 mod create;
+mod keys;
 mod listing;
 mod long_lived;
+mod public_key;
 mod secrets;
 
 use std::path::PathBuf;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 
 use self::{
     create::Create,
+    keys::Keys,
     listing::List,
     long_lived::{Issuing, Tokens},
     secrets::{RotateSecret, Secrets},
@@ -122,6 +125,12 @@ enum Command {
     /// List or revoke the long-lived tokens of a client
     #[command(subcommand, after_help = "Example:\n  mintlet client long-lived-tokens list --local --client-id sensor")]
     LongLivedTokens(Tokens),
+    /// Manage the public keys with which a client's assertions are verified
+    #[command(
+        subcommand,
+        after_help = "Example:\n  mintlet client key generate --local --client-id billing --out billing.pem"
+    )]
+    Key(Keys),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -158,6 +167,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::Rehash(one) => target.rehash(&one).await,
         Command::LongLivedToken(issuing) => target.issue_long_lived(issuing).await,
         Command::LongLivedTokens(command) => target.long_lived_tokens(command).await,
+        Command::Key(keys) => keys.run(&target, &target.clients().await?).await,
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 
 use self::place::parse;
-pub(super) use self::place::{Place, read_or_empty, write};
+pub(super) use self::place::{Place, read_or_empty, write, write_private_file};
 use super::Failure;
 use crate::{
     edge::{keys::Source, moment},

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::oauth::{
     client::{CLIENT_VERSION, Client},
+    jwk::Jwks,
     jwt::REGISTERED_CLAIMS,
     secret::{Secret, SecretHash},
 };
@@ -166,8 +167,8 @@ fn check(client: &Client, faults: &mut Vec<String>) {
     if !client.claims.values().all(|value| is_storable(value, MAX_CLAIM_DEPTH)) || client.claims.contains_key("") {
         fault("claims", "nested too deep, an empty name, or a number out of DynamoDB's range");
     }
-    if let Some(jwks) = &client.jwks {
-        check_jwks(jwks, &mut fault);
+    if client.jwks.iter().flat_map(Jwks::jwks).any(|key| !is_storable(key, MAX_CLAIM_DEPTH)) {
+        fault("jwks", "nested too deep, an empty name, or a number out of DynamoDB's range");
     }
 }
 
@@ -181,19 +182,6 @@ fn is_storable(value: &Value, depth: usize) -> bool {
         Value::Array(items) => items.iter().all(|item| is_storable(item, below)),
         Value::Object(members) => members.iter().all(|(name, value)| !name.is_empty() && is_storable(value, below)),
         Value::Null | Value::Bool(_) | Value::String(_) => true,
-    }
-}
-
-fn check_jwks(jwks: &Value, fault: &mut impl FnMut(&str, &str)) {
-    let Some(keys) = jwks.get("keys").and_then(Value::as_array) else {
-        return fault("jwks", "not an object with an array of keys (RFC 7517 section 5)");
-    };
-    for (index, key) in keys.iter().enumerate() {
-        for private in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
-            if key.get(private).is_some() {
-                fault(&format!("jwks.keys[{index}].{private}"), "a private member; register public keys only");
-            }
-        }
     }
 }
 
@@ -317,12 +305,12 @@ mod tests {
                 r#"clients[1] ("bad"): client_secrets[1]: not 1 to 4096 bytes without control characters"#,
                 r#"clients[1] ("bad"): client_secrets[2].note: no such attribute"#,
                 r#"clients[1] ("bad"): access_token_lifetime: not 60 to 86400 seconds"#,
-                r#"clients[1] ("bad"): grant_types[0]: unknown variant `password`, expected `client_credentials`"#,
+                r#"clients[1] ("bad"): grant_types[0]: unknown variant `password`, expected `client_credentials` or `urn:ietf:params:oauth:grant-type:jwt-bearer`"#,
+                r#"clients[1] ("bad"): jwks: keys[0]: has a member of a private or symmetric key: register the public key only"#,
                 r#"clients[1] ("bad"): scope: not a list of scope tokens separated by single spaces (RFC 6749 section 3.3)"#,
                 r#"clients[1] ("bad"): colour: no such attribute"#,
                 r#"clients[1] ("bad"): eventhos.id: neither a number nor a string"#,
                 r#"clients[1] ("bad"): claims.iss: only the server sets this claim"#,
-                r#"clients[1] ("bad"): jwks.keys[0].d: a private member; register public keys only"#,
                 r#"clients[2] (""): client_id: not 1 to 255 printable ASCII characters"#,
                 "clients[3]: missing field `client_id`",
                 "clients[4]: not an object",

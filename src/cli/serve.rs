@@ -25,7 +25,7 @@ use crate::{
 
 /// Run the token service here, with an embedded DynamoDB
 ///
-/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, CLIENT_CACHE_TTL, KEYS_CACHE_TTL,
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, DPOP_NONCE, CLIENT_CACHE_TTL, KEYS_CACHE_TTL,
 /// SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
@@ -48,10 +48,11 @@ pub struct Args {
 }
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 7] = [
+const HONOURED: [&str; 8] = [
     "ISSUER",
     "DIALECTS",
     "ACCESS_TOKEN_LIFETIME",
+    "DPOP_NONCE",
     "CLIENT_CACHE_TTL",
     "KEYS_CACHE_TTL",
     "SECRET_EXPIRY_WARNING",

@@ -22,8 +22,10 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: None, post: true },
+        auth: AcceptedAuth { basic: None, post: true, private_key_jwt: false },
+        jwt_bearer: None,
         refuses_long_lived: true,
+        dpop: false,
     },
     typ: Typ::Jwt,
     read,
@@ -116,7 +118,9 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         ErrorCode::InvalidRequest
         | ErrorCode::MalformedScope
         | ErrorCode::ScopeNotGranted
-        | ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, 400_400, reason.description()),
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidDpopProof
+        | ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, 400_400, reason.description()),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 400_405, reason.description()),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 400_413, reason.description()),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 400_404, reason.description()),

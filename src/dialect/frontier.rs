@@ -5,11 +5,12 @@ use serde::Serialize;
 
 use super::{Dialect, Issued, Stamp, is_form, json, write_claims};
 use crate::{
-    grant::{Issue, Policy},
+    grant::{Issue, Policy, jwt_bearer::JwtBearer},
     oauth::{
+        assertion::{AUTHORIZATION_GRANT, AssertionRules, NamedBy},
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
-        jwt::Typ,
+        jwt::{Alg, Typ},
         params::Params,
         vocabulary::GrantType,
     },
@@ -19,15 +20,27 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "frontier",
     path: "/v1beta1/auth/token",
     policy: Policy {
-        grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true },
+        grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true, private_key_jwt: false },
+        jwt_bearer: Some(JwtBearer { rules: &ASSERTIONS, in_header: true }),
         refuses_long_lived: false,
+        dpop: false,
     },
     typ: Typ::Jwt,
     read,
     claims,
     issued,
     refused,
+};
+
+// As its SDK makes them: for twelve hours, without an audience, and sent again until they expire.
+const ASSERTIONS: AssertionRules = AssertionRules {
+    algs: &[Alg::RS256],
+    named_by: NamedBy::KeyId,
+    sole_audience: false,
+    max_lifetime: 24 * 60 * 60,
+    single_use: false,
+    ..AUTHORIZATION_GRANT
 };
 
 #[derive(Serialize)]
@@ -77,7 +90,9 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::MalformedScope
         | ErrorCode::ScopeNotGranted
-        | ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, 3),
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidDpopProof
+        | ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, 3),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 12),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 5),

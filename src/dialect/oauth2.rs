@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::{Dialect, Issued, Stamp, json, read_form, write_claims};
 use crate::{
-    grant::{Issue, Policy},
+    grant::{Issue, Policy, jwt_bearer::JwtBearer},
     oauth::{
+        assertion::AUTHORIZATION_GRANT,
         client::ScopeClaim,
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
@@ -19,9 +20,11 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "oauth2",
     path: "/oauth2/token",
     policy: Policy {
-        grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true },
+        grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, private_key_jwt: true },
+        jwt_bearer: Some(JwtBearer { rules: &AUTHORIZATION_GRANT, in_header: false }),
         refuses_long_lived: false,
+        dpop: true,
     },
     typ: Typ::AccessToken,
     read: read_form,
@@ -69,7 +72,7 @@ fn claims(issue: &Issue, stamp: &Stamp<'_>) -> serde_json::Result<Vec<u8>> {
 fn issued(issue: &Issue, issued: &Issued<'_>) -> (StatusCode, Vec<u8>) {
     let body = Success {
         access_token: issued.access_token,
-        token_type: "Bearer",
+        token_type: issue.token_type(),
         expires_in: issued.expires_in,
         scope: issue.scope.as_str(),
     };
@@ -90,6 +93,8 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         ErrorCode::MalformedScope | ErrorCode::ScopeNotGranted => (StatusCode::BAD_REQUEST, "invalid_scope"),
         ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, "invalid_target"),
         ErrorCode::InvalidGrant | ErrorCode::UnknownUser => (StatusCode::BAD_REQUEST, "invalid_grant"),
+        ErrorCode::InvalidDpopProof => (StatusCode::BAD_REQUEST, "invalid_dpop_proof"),
+        ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, "use_dpop_nonce"),
         ErrorCode::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         ErrorCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
         ErrorCode::ServerError => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),

@@ -19,8 +19,10 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/api/id/v1/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: false },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: false, private_key_jwt: false },
+        jwt_bearer: None,
         refuses_long_lived: false,
+        dpop: false,
     },
     typ: Typ::Jwt,
     read: read_form,
@@ -67,9 +69,11 @@ fn issued(issue: &Issue, issued: &Issued<'_>) -> (StatusCode, Vec<u8>) {
 
 fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
     let status = match code {
-        ErrorCode::InvalidRequest | ErrorCode::UnsupportedGrantType | ErrorCode::MalformedScope => {
-            StatusCode::BAD_REQUEST
-        }
+        ErrorCode::InvalidRequest
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::MalformedScope
+        | ErrorCode::InvalidDpopProof
+        | ErrorCode::UseDpopNonce => StatusCode::BAD_REQUEST,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,

@@ -84,6 +84,7 @@ pub fn log_request(
                 detail = record.detail.as_deref(),
                 kid = record.kid.as_deref(),
                 jti = record.jti.as_deref(),
+                jkt = record.jkt.as_deref(),
                 cold_start,
                 store_us = micros(record.store),
                 duration_us = micros(took),

@@ -6,7 +6,11 @@ use serde::Serialize;
 use super::JWKS_PATH;
 use crate::{
     dialect::{DIALECTS, Dialect, Response, answer},
-    oauth::vocabulary::{ClientAuthMethod, GrantType},
+    oauth::{
+        assertion::CLIENT_AUTHENTICATION,
+        dpop,
+        vocabulary::{ClientAuthMethod, GrantType},
+    },
 };
 
 #[derive(Serialize)]
@@ -18,8 +22,14 @@ struct Metadata<'a> {
     response_types_supported: [&'static str; 0],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    // Required by RFC 8414 if assertions are among the methods. `Ed25519` is RFC 9864's name for what `EdDSA` is here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_endpoint_auth_signing_alg_values_supported: Option<Vec<&'static str>>,
     // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
     subject_types_supported: [&'static str; 1],
+    // RFC 9449 section 5.1; left out where no proof is read.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    dpop_signing_alg_values_supported: &'static [&'static str],
 }
 
 /// The metadata of an issuer, of whose dialects those in `dialects` are on.
@@ -33,6 +43,7 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
     let methods = [
         auth.basic.map(|_| ClientAuthMethod::ClientSecretBasic),
         auth.post.then_some(ClientAuthMethod::ClientSecretPost),
+        auth.private_key_jwt.then_some(ClientAuthMethod::PrivateKeyJwt),
     ];
     let metadata = Metadata {
         issuer,
@@ -41,7 +52,11 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
         response_types_supported: [],
         grant_types_supported: described.policy.grant_types.iter().copied().map(GrantType::as_str).collect(),
         token_endpoint_auth_methods_supported: methods.into_iter().flatten().map(ClientAuthMethod::as_str).collect(),
+        token_endpoint_auth_signing_alg_values_supported: auth
+            .private_key_jwt
+            .then(|| CLIENT_AUTHENTICATION.algs.iter().map(|alg| alg.as_str()).chain(["Ed25519"]).collect()),
         subject_types_supported: ["public"],
+        dpop_signing_alg_values_supported: if described.policy.dpop { dpop::ALGS } else { &[] },
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

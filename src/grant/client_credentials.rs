@@ -39,6 +39,7 @@ impl Request {
             audience: self.granted_audience(client)?,
             lifetime: client.access_token_lifetime.map(Lifetime::as_seconds),
             alg: client.access_token_signed_response_alg,
+            confirmation: None,
             client: Arc::clone(client),
         })
     }

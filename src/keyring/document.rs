@@ -155,7 +155,10 @@ impl KeyRecord {
     }
 
     /// The key itself: PKCS#8 DER, or the bytes of an HMAC key.
-    pub(super) fn material(&self) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
+    ///
+    /// # Errors
+    /// [`KeyFault`], if it is not there, or not base64.
+    pub fn material(&self) -> Result<Zeroizing<Vec<u8>>, KeyFault> {
         let text = match (&self.private_key_pkcs8, &self.k) {
             (Some(pkcs8), None) if self.alg != Alg::HS256 => pkcs8,
             (None, Some(k)) if self.alg == Alg::HS256 => k,

@@ -21,7 +21,7 @@ use jsonwebtoken::{
     },
 };
 
-use super::KeyRecord;
+use super::{KeyRecord, dpop_nonce::NonceKey};
 use crate::oauth::jwt::{Alg, Typ};
 
 /// A key that signs tokens. `Debug` shows its id and algorithm only.
@@ -34,6 +34,7 @@ pub struct SigningKey {
     access_token_header: String,
     jwt_header: String,
     public: Option<Jwk>,
+    nonce_key: Option<NonceKey>,
 }
 
 enum Material {
@@ -99,7 +100,10 @@ impl SigningKey {
             },
             algorithm: parameters,
         };
+        // An HMAC key is one that verifiers hold as well.
+        let nonce_key = (record.alg != Alg::HS256).then(|| NonceKey::derive(&bytes)).transpose();
         Ok(Self {
+            nonce_key: nonce_key.map_err(|_| KeyFault::NotPkcs8)?,
             access_token_header: header(Typ::AccessToken),
             jwt_header: header(Typ::Jwt),
             kid: record.kid.clone(),
@@ -157,6 +161,12 @@ impl SigningKey {
             return false;
         };
         jsonwebtoken::crypto::verify(signature, message.as_bytes(), &public, self.alg.into()).unwrap_or(false)
+    }
+
+    /// The key of the `DPoP` nonces that go with it; none with a symmetric one.
+    #[must_use]
+    pub(super) fn nonce_key(&self) -> Option<&NonceKey> {
+        self.nonce_key.as_ref()
     }
 
     /// The RFC 7638 thumbprint of the key, SHA-256 in base64url.

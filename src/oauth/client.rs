@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    jwk::Jwks,
     jwt::Alg,
     scope::Scope,
     secret::SecretHash,
@@ -55,6 +56,9 @@ pub struct Client {
     /// The `alg` of its access tokens. Absent: the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_signed_response_alg: Option<Alg>,
+    /// `dpop_bound_access_tokens` (RFC 9449 section 5.2): the client gets no token without a `DPoP` proof.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub dpop_bound_access_tokens: bool,
     /// Whether the `scope` claim is one string or an array of tokens.
     #[serde(default)]
     pub scope_claim: ScopeClaim,
@@ -67,9 +71,15 @@ pub struct Client {
     /// What the eventhos dialect says of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eventhos: Option<Eventhos>,
-    /// `jwks` (RFC 7591 section 2): the client's public keys, kept for the grants that use them.
+    /// `jwks` (RFC 7591 section 2): the client's public keys, with which its assertions are verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<Value>,
+    pub jwks: Option<Jwks>,
+    /// How many seconds the `exp` of its assertions may lie ahead. Absent: 300.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assertion_lifetime: Option<AssertionLifetime>,
+    /// Whether its assertions may name the token endpoint as their only audience, as old clients do, and not the issuer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legacy_assertion_audience: bool,
     /// `redirect_uris` (RFC 7591 section 2), kept for the grants that use them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
@@ -133,6 +143,11 @@ pub struct ClientId(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Lifetime(u64);
+
+/// How far ahead an assertion's `exp` may lie, in seconds: 60 to 3600.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u64", into = "u64")]
+pub struct AssertionLifetime(u64);
 
 /// The version of a client item; only [`CLIENT_VERSION`] can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +274,28 @@ impl From<Lifetime> for u64 {
     }
 }
 
+impl AssertionLifetime {
+    /// The number of seconds.
+    #[must_use]
+    pub fn as_seconds(self) -> u64 {
+        self.0
+    }
+}
+
+impl TryFrom<u64> for AssertionLifetime {
+    type Error = OutOfRange;
+
+    fn try_from(seconds: u64) -> Result<Self, OutOfRange> {
+        if (60..=3600).contains(&seconds) { Ok(Self(seconds)) } else { Err(OutOfRange("not 60 to 3600 seconds")) }
+    }
+}
+
+impl From<AssertionLifetime> for u64 {
+    fn from(lifetime: AssertionLifetime) -> Self {
+        lifetime.0
+    }
+}
+
 impl TryFrom<u32> for Version {
     type Error = OutOfRange;
 
@@ -271,6 +308,11 @@ impl From<Version> for u32 {
     fn from(version: Version) -> Self {
         version.0
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use base64::{
 };
 
 use super::{
+    assertion::{AssertionFault, CLIENT_AUTHENTICATION, UnverifiedAssertion},
     client::{Client, ClientId, ClientSecret},
     error::Reason,
     form,
     params::{Param, Params},
     secret::{Secret, verify_nothing},
     state::Write,
-    vocabulary::ClientAuthMethod,
+    vocabulary::{ClientAuthMethod, JWT_BEARER_ASSERTION, Server},
 };
 
 /// Which methods a route takes, and how it reads Basic.
@@ -24,6 +25,8 @@ pub struct AcceptedAuth {
     pub basic: Option<BasicEncoding>,
     /// Whether the route takes `client_id` and `client_secret` in the body.
     pub post: bool,
+    /// Whether the route takes `client_assertion` (RFC 7523 section 2.2).
+    pub private_key_jwt: bool,
 }
 
 /// How the two halves of a Basic pair are encoded before base64.
@@ -49,6 +52,8 @@ pub struct Credentials {
 pub enum Presented {
     /// An id and a secret. The pairs the request can mean: one, or two where form-decoding a Basic pair changes it.
     Secret(Vec<Candidate>),
+    /// A signed assertion.
+    Assertion(Box<UnverifiedAssertion>),
 }
 
 /// One client id and secret that a request may mean.
@@ -65,10 +70,10 @@ pub struct Candidate {
 pub struct Proven {
     /// The client.
     pub client: Arc<Client>,
-    /// Which of its credentials it used: the id of a secret.
+    /// Which of its credentials it used: the id of a secret, or the `kid` of a key.
     pub credential_id: String,
     /// What has to be stored before the proof counts, if it is good once only.
-    pub write: Option<Write>,
+    pub writes: Vec<Write>,
     /// The first second at which that secret no longer works, if it expires.
     pub secret_expires_at: Option<u64>,
 }
@@ -102,11 +107,11 @@ impl Credentials {
         if methods.into_iter().filter(|sent| *sent).count() > 1 {
             return Err(Reason::TwoAuthMethods);
         }
-        let credentials = match (header, secret) {
-            (Some(header), _) => Self::from_basic(header, params.get(Param::ClientId), accepted.basic)?,
-            (None, Some(secret)) => Self::from_body(params, secret, accepted)?,
-            (None, None) if assertion.is_some() => return Err(Reason::AuthMethodNotTaken),
-            (None, None) => return Err(Reason::NoCredentials),
+        let credentials = match (header, secret, assertion) {
+            (Some(header), _, _) => Self::from_basic(header, params.get(Param::ClientId), accepted.basic)?,
+            (None, Some(secret), _) => Self::from_body(params, secret, accepted)?,
+            (None, None, Some(_)) => Self::from_assertion(params, accepted)?,
+            (None, None, None) => return Err(Reason::NoCredentials),
         };
         if credentials.presented.is_too_long() { Err(Reason::CredentialTooLong) } else { Ok(credentials) }
     }
@@ -150,6 +155,22 @@ impl Credentials {
         Ok(Self { method: ClientAuthMethod::ClientSecretPost, presented })
     }
 
+    // RFC 7521 section 4.2: `client_id` is not needed, and if it is there it is the same.
+    fn from_assertion(params: &Params, accepted: AcceptedAuth) -> Result<Self, Reason> {
+        if !accepted.private_key_jwt {
+            return Err(Reason::AuthMethodNotTaken);
+        }
+        let (kind, text) = (params.get(Param::ClientAssertionType), params.get(Param::ClientAssertion));
+        let (Some(JWT_BEARER_ASSERTION), Some(text)) = (kind, text) else {
+            return Err(Reason::ClientAssertion(AssertionFault::TypeNotTaken));
+        };
+        let assertion = UnverifiedAssertion::parse(text, &CLIENT_AUTHENTICATION)?;
+        if params.get(Param::ClientId).is_some_and(|id| id != assertion.unverified_client_id()) {
+            return Err(Reason::ClientIdMismatch);
+        }
+        Ok(Self { method: ClientAuthMethod::PrivateKeyJwt, presented: Presented::Assertion(Box::new(assertion)) })
+    }
+
     /// The ids of the clients these credentials can be of; those that no client can have are left out.
     pub fn client_ids(&self) -> impl Iterator<Item = ClientId> {
         let mut previous = None;
@@ -163,13 +184,22 @@ impl Credentials {
 
     /// Proves the credentials against the clients that were found for them.
     ///
-    /// Says nothing about a client before its secret is proven. `now` is in seconds since the epoch.
+    /// Says nothing about a client before its credentials are proven. `now` is in seconds since the epoch.
     ///
     /// # Errors
-    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], and after the secret was proven
-    /// [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
-    pub fn prove(&self, clients: &[Arc<Client>], now: u64) -> Result<Proven, Reason> {
-        let Presented::Secret(candidates) = &self.presented;
+    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], [`Reason::ClientAssertion`], and after
+    /// the credentials were proven [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
+    pub fn prove(&self, clients: &[Arc<Client>], server: &Server<'_>, now: u64) -> Result<Proven, Reason> {
+        match &self.presented {
+            Presented::Secret(candidates) => self.prove_secret(candidates, clients, now),
+            Presented::Assertion(assertion) => {
+                let verified = assertion.verify(clients, server, now)?;
+                self.admit(&verified.client, verified.kid, verified.write.into_iter().collect())
+            }
+        }
+    }
+
+    fn prove_secret(&self, candidates: &[Candidate], clients: &[Arc<Client>], now: u64) -> Result<Proven, Reason> {
         let mut reason = Reason::UnknownClient;
         for pair in candidates {
             let Some(client) = clients.iter().find(|client| client.client_id.as_str() == pair.client_id) else {
@@ -178,7 +208,7 @@ impl Credentials {
             };
             match matching_secret(client, &pair.secret, now) {
                 Ok(secret) => {
-                    let proven = self.admit(client, secret.id.clone(), None)?;
+                    let proven = self.admit(client, secret.id.clone(), Vec::new())?;
                     return Ok(Proven { secret_expires_at: secret.expires_at, ..proven });
                 }
                 Err(mismatch) => reason = mismatch,
@@ -187,28 +217,36 @@ impl Credentials {
         Err(reason)
     }
 
-    fn admit(&self, client: &Arc<Client>, credential_id: String, write: Option<Write>) -> Result<Proven, Reason> {
+    fn admit(&self, client: &Arc<Client>, credential_id: String, writes: Vec<Write>) -> Result<Proven, Reason> {
         if client.disabled {
             return Err(Reason::ClientDisabled);
         }
         if client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
             return Err(Reason::AuthMethodNotRegistered);
         }
-        Ok(Proven { client: Arc::clone(client), credential_id, write, secret_expires_at: None })
+        Ok(Proven { client: Arc::clone(client), credential_id, writes, secret_expires_at: None })
     }
 }
 
 impl Presented {
     /// The client ids as they were sent, most likely one first.
     pub fn client_ids(&self) -> impl Iterator<Item = &str> {
-        let Self::Secret(candidates) = self;
-        candidates.iter().map(|pair| pair.client_id.as_str())
+        let (pairs, assertion): (&[Candidate], _) = match self {
+            Self::Secret(candidates) => (candidates, None),
+            Self::Assertion(assertion) => (&[], Some(assertion.unverified_client_id())),
+        };
+        pairs.iter().map(|pair| pair.client_id.as_str()).chain(assertion)
     }
 
     fn is_too_long(&self) -> bool {
         let too_long = |text: &str| text.len() > MAX_CREDENTIAL_BYTES;
-        let Self::Secret(candidates) = self;
-        candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose()))
+        match self {
+            Self::Secret(candidates) => {
+                candidates.iter().any(|pair| too_long(&pair.client_id) || too_long(pair.secret.expose()))
+            }
+            // Its reader has a bound of its own.
+            Self::Assertion(_) => false,
+        }
     }
 }
 
@@ -229,10 +267,22 @@ fn holds_two_headers(header: &[u8]) -> bool {
 }
 
 fn basic_token(header: &[u8]) -> Result<&[u8], Reason> {
+    let (scheme, rest) = scheme_and_rest(header);
+    if scheme.eq_ignore_ascii_case(b"basic") { Ok(rest) } else { Err(Reason::UnsupportedScheme) }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1); `None` if the header has another scheme, or anything
+/// that is in no token.
+#[must_use]
+pub fn bearer_token(header: &[u8]) -> Option<&str> {
+    let (scheme, rest) = scheme_and_rest(header);
+    std::str::from_utf8(rest).ok().filter(|_| scheme.eq_ignore_ascii_case(b"bearer"))
+}
+
+fn scheme_and_rest(header: &[u8]) -> (&[u8], &[u8]) {
     let header = header.trim_ascii();
-    let scheme_end = header.iter().position(|byte| *byte == b' ').unwrap_or(header.len());
-    let (scheme, rest) = header.split_at(scheme_end);
-    if scheme.eq_ignore_ascii_case(b"basic") { Ok(rest.trim_ascii_start()) } else { Err(Reason::UnsupportedScheme) }
+    let (scheme, rest) = header.split_at(header.iter().position(|byte| *byte == b' ').unwrap_or(header.len()));
+    (scheme, rest.trim_ascii_start())
 }
 
 // Every secret of a fast scheme is tried, so that the time does not tell which one matched; a slow one only if none has.

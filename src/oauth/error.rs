@@ -1,5 +1,7 @@
 //! Why a request is refused: precisely for the log ([`Reason`]), and no more than is safe for the wire ([`ErrorCode`]).
 
+use super::assertion::AssertionFault;
+
 /// What the caller learns: the outcomes that at least one dialect tells apart.
 ///
 /// A dialect maps each to its own status and body, in one `match` without a wildcard.
@@ -35,6 +37,10 @@ pub enum ErrorCode {
     UnknownUser,
     /// A client that holds a long-lived token asked for a short one (eventhos).
     LongLivedClient,
+    /// RFC 9449 section 5 `invalid_dpop_proof`.
+    InvalidDpopProof,
+    /// RFC 9449 section 8 `use_dpop_nonce`.
+    UseDpopNonce,
     /// Too many failures, or the quota is spent.
     TooManyRequests,
     /// A backend is out; worth another try.
@@ -43,9 +49,23 @@ pub enum ErrorCode {
     ServerError,
 }
 
+impl Reason {
+    /// Whether a registration that was read a while ago, and has changed since, could be why.
+    #[must_use]
+    pub fn may_be_outdated(self) -> bool {
+        use AssertionFault::{SignatureMismatch, UnknownKey};
+        matches!(
+            self,
+            Self::SecretMismatch
+                | Self::ClientAssertion(UnknownKey | SignatureMismatch)
+                | Self::AssertionGrant(UnknownKey | SignatureMismatch)
+        )
+    }
+}
+
 impl ErrorCode {
     /// Every outcome, for tests and documentation that walk through all of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::MethodNotAllowed,
         Self::ContentTooLarge,
@@ -61,6 +81,8 @@ impl ErrorCode {
         Self::InvalidGrant,
         Self::UnknownUser,
         Self::LongLivedClient,
+        Self::InvalidDpopProof,
+        Self::UseDpopNonce,
         Self::TooManyRequests,
         Self::Unavailable,
         Self::ServerError,
@@ -87,6 +109,8 @@ impl ErrorCode {
             | Self::InvalidGrant
             | Self::UnknownUser
             | Self::LongLivedClient
+            | Self::InvalidDpopProof
+            | Self::UseDpopNonce
             | Self::ServerError => None,
         }
     }
@@ -97,23 +121,50 @@ macro_rules! reasons {
         /// Exactly why a request was refused. Each has a name for the log, a code for the wire, and a text that is safe to show:
         /// it says nothing that the caller has not sent or already proven, and repeats no input.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Reason { $($(#[$doc])* $reason,)* }
+        pub enum Reason {
+            $($(#[$doc])* $reason,)*
+            /// What the client presents to authenticate is an assertion, and it is not good.
+            ClientAssertion(AssertionFault),
+            /// The grant is an assertion, and it is not good.
+            AssertionGrant(AssertionFault),
+        }
 
         impl Reason {
             /// Every reason.
-            pub const ALL: &[Self] = &[$(Self::$reason,)*];
+            pub fn all() -> impl Iterator<Item = Self> {
+                let assertions = AssertionFault::ALL.iter();
+                let both = assertions.flat_map(|fault| [Self::ClientAssertion(*fault), Self::AssertionGrant(*fault)]);
+                [$(Self::$reason,)*].into_iter().chain(both)
+            }
 
             /// What the caller learns of it.
             #[must_use]
-            pub fn code(self) -> ErrorCode { match self { $(Self::$reason => ErrorCode::$code,)* } }
+            pub fn code(self) -> ErrorCode {
+                match self {
+                    $(Self::$reason => ErrorCode::$code,)*
+                    Self::ClientAssertion(_) => ErrorCode::InvalidClient,
+                    Self::AssertionGrant(_) => ErrorCode::InvalidGrant,
+                }
+            }
 
             /// Its name in the log.
             #[must_use]
-            pub fn name(self) -> &'static str { match self { $(Self::$reason => $name,)* } }
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $name,)*
+                    Self::ClientAssertion(fault) | Self::AssertionGrant(fault) => fault.name(),
+                }
+            }
 
             /// The text that a dialect may show, of the characters that RFC 6749 section 5.2 allows.
             #[must_use]
-            pub fn description(self) -> &'static str { match self { $(Self::$reason => $text,)* } }
+            pub fn description(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $text,)*
+                    Self::ClientAssertion(_) => CLIENT_AUTHENTICATION_FAILED,
+                    Self::AssertionGrant(fault) => fault.description(),
+                }
+            }
         }
     };
 }
@@ -148,10 +199,14 @@ reasons! {
     RepeatedAuthorization => InvalidRequest, "repeated_authorization", "More than one Authorization header";
     /// More than one client authentication method.
     TwoAuthMethods => InvalidRequest, "two_auth_methods", "More than one client authentication method";
-    /// The body names another client than the `Authorization` header.
-    ClientIdMismatch => InvalidRequest, "client_id_mismatch", "client_id differs from the one in the Authorization header";
+    /// The body names another client than the one that authenticates.
+    ClientIdMismatch => InvalidRequest, "client_id_mismatch", "client_id differs from the one that authenticates";
     /// A secret without a client id.
     MissingClientId => InvalidRequest, "missing_client_id", "client_id is missing";
+    /// An assertion in the body and another in the `Authorization` header.
+    RepeatedAssertion => InvalidRequest, "repeated_assertion", "More than one assertion";
+    /// The grant is an assertion, and there is none.
+    MissingAssertion => InvalidRequest, "missing_assertion", "assertion is missing";
     /// No `grant_type`.
     MissingGrantType => InvalidRequest, "missing_grant_type", "grant_type is missing";
     /// A grant this route does not serve.
@@ -188,6 +243,28 @@ reasons! {
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
+    /// The client's tokens are to be bound to a key, and there is no `DPoP` header, or the dialect reads none.
+    MissingDpopProof => InvalidDpopProof, "missing_dpop_proof", "The client has to send a DPoP proof";
+    /// More than one `DPoP` header.
+    RepeatedDpopProof => InvalidDpopProof, "repeated_dpop_proof", "More than one DPoP header";
+    /// The `DPoP` header holds no JWS of the form that RFC 9449 section 4.2 wants.
+    MalformedDpopProof => InvalidDpopProof, "malformed_dpop_proof", "The DPoP proof is not a JWT of type dpop+jwt with the claims it needs";
+    /// The proof's `alg` is none of those in the metadata.
+    UnsupportedDpopAlg => InvalidDpopProof, "unsupported_dpop_alg", "The DPoP proof's alg is not supported";
+    /// The proof's `jwk` is no public key, too small a one, or none of its `alg`.
+    UnusableDpopKey => InvalidDpopProof, "unusable_dpop_key", "The DPoP proof's jwk is not a public key for its alg";
+    /// The proof's signature does not hold for the key in it.
+    DpopSignatureMismatch => InvalidDpopProof, "dpop_signature_mismatch", "The DPoP proof's signature does not match its jwk";
+    /// The proof was made for another method.
+    DpopMethodMismatch => InvalidDpopProof, "dpop_method_mismatch", "The DPoP proof's htm is not POST";
+    /// The proof was made for another URL.
+    DpopUrlMismatch => InvalidDpopProof, "dpop_url_mismatch", "The DPoP proof's htu is not the URL of this endpoint";
+    /// The proof was made too long ago, or in the future.
+    StaleDpopProof => InvalidDpopProof, "stale_dpop_proof", "The DPoP proof's iat is too far from now";
+    /// The proof was used before.
+    ReplayedDpopProof => InvalidDpopProof, "replayed_dpop_proof", "The DPoP proof has been used before";
+    /// The proof has no nonce, or one that is not good any more.
+    UseDpopNonce => UseDpopNonce, "use_dpop_nonce", "The DPoP proof needs the nonce that the DPoP-Nonce header of this answer holds";
     /// DynamoDB did not answer in time, or refused for now.
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.
@@ -212,7 +289,7 @@ mod tests {
 
     #[test]
     fn every_description_keeps_to_rfc_6749_section_5_2() {
-        for reason in Reason::ALL {
+        for reason in Reason::all() {
             assert!(
                 reason.description().bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E)),
                 "{reason:?}"
@@ -222,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_precedes_a_proven_secret_has_one_text() {
-        for reason in Reason::ALL {
+        for reason in Reason::all() {
             if matches!(reason.code(), ErrorCode::InvalidClient | ErrorCode::UnknownClient | ErrorCode::DisabledClient)
             {
                 assert_eq!(reason.description(), CLIENT_AUTHENTICATION_FAILED, "{reason:?}");

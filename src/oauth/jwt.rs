@@ -25,6 +25,16 @@ impl Alg {
     /// take RSA only.
     pub const ALL: [Self; 6] = [Self::RS256, Self::PS256, Self::ES256, Self::ES384, Self::EdDSA, Self::HS256];
 
+    /// The algorithms that somebody else's signature is verified with: those whose keys are public.
+    pub const ASYMMETRIC: [Self; 5] = [Self::RS256, Self::PS256, Self::ES256, Self::ES384, Self::EdDSA];
+
+    /// The one of that name whose keys are public. `Ed25519` is the name that RFC 9864 gives to what `EdDSA` is here.
+    #[must_use]
+    pub fn asymmetric(name: &str) -> Option<Self> {
+        let name = if name == "Ed25519" { "EdDSA" } else { name };
+        Self::ASYMMETRIC.into_iter().find(|alg| alg.as_str() == name)
+    }
+
     /// Its registered name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -80,12 +90,26 @@ pub struct Claims<'a, O: Serialize> {
     pub jti: &'a str,
     /// `client_id` (RFC 9068 section 2.2).
     pub client_id: &'a str,
+    /// `cnf` (RFC 7800 section 3.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<&'a Confirmation>,
     /// What only this dialect's tokens carry.
     #[serde(flatten)]
     pub own: O,
     /// The client's claims.
     #[serde(flatten)]
     pub extra: Extra<'a>,
+}
+
+/// `cnf`: the key that whoever uses the token has to prove (RFC 7800 section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Confirmation {
+    /// The thumbprint of the key that signs the `DPoP` proofs (RFC 9449 section 6.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<String>,
+    /// The thumbprint of the client's certificate (RFC 8705 section 3.1).
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    pub x5t_s256: Option<String>,
 }
 
 /// `aud`: one string when there is one, an array when there are more (RFC 7519 section 4.1.3).
@@ -165,12 +189,13 @@ mod tests {
             exp: 2,
             jti: "j",
             client_id: "c",
+            cnf: Some(&Confirmation { jkt: Some("k".to_owned()), x5t_s256: None }),
             own: json!({"gen": "system"}),
             extra: Extra { claims: &claims, own: &["gen"] },
         };
         assert_eq!(
             serde_json::to_string(&token).unwrap(),
-            r#"{"iss":"i","sub":"s","aud":"a","iat":1,"nbf":1,"exp":2,"jti":"j","client_id":"c","gen":"system","org_ids":"forged"}"#
+            r#"{"iss":"i","sub":"s","aud":"a","iat":1,"nbf":1,"exp":2,"jti":"j","client_id":"c","cnf":{"jkt":"k"},"gen":"system","org_ids":"forged"}"#
         );
     }
 

@@ -87,6 +87,14 @@ pub enum Write {
 }
 
 impl Write {
+    /// The row that it stores.
+    #[must_use]
+    pub fn row(&self) -> &StateRow {
+        match self {
+            Self::UseOnce { row, .. } | Self::Put { row, .. } => row,
+        }
+    }
+
     /// Why the request is refused if the write's condition does not hold. `None`: it has no condition.
     #[must_use]
     pub fn lost(&self) -> Option<Reason> {

@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 
 /// `grant_type` (RFC 6749 section 4): those that this server serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub enum GrantType {
     /// RFC 6749 section 4.4.
+    #[serde(rename = "client_credentials")]
     ClientCredentials,
+    /// RFC 7523 section 2.1.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
 }
 
 impl GrantType {
@@ -16,6 +19,7 @@ impl GrantType {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
         }
     }
 }
@@ -28,6 +32,28 @@ pub enum ClientAuthMethod {
     ClientSecretBasic,
     /// Body credentials (RFC 6749 section 2.3.1).
     ClientSecretPost,
+    /// An assertion that is signed with a key of the client's (RFC 7523 section 2.2, OpenID Connect Core section 9).
+    PrivateKeyJwt,
+}
+
+/// The `client_assertion_type` of RFC 7523 section 2.2.
+pub const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// This server, as a request that came to it may name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Server<'a> {
+    /// The issuer's URL.
+    pub issuer: &'a str,
+    /// The path of the token endpoint, below the issuer.
+    pub token_path: &'a str,
+}
+
+impl Server<'_> {
+    /// The token endpoint's URL.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        format!("{}{}", self.issuer.trim_end_matches('/'), self.token_path)
+    }
 }
 
 impl ClientAuthMethod {
@@ -37,6 +63,7 @@ impl ClientAuthMethod {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }

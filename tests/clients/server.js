@@ -1,6 +1,6 @@
 // `mintlet serve` in memory on a free port, for the length of a test run.
 import { spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,9 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const target = process.env.CARGO_TARGET_DIR ?? join(here, '..', '..', 'target')
-const clientsFile = join(here, 'clients.json')
-
-export const { clients } = JSON.parse(await readFile(clientsFile, 'utf8'))
+export const { clients } = JSON.parse(await readFile(join(here, 'clients.json'), 'utf8'))
 
 function freePort() {
   return new Promise((resolve, reject) => {
@@ -24,14 +22,17 @@ function freePort() {
   })
 }
 
-export async function start() {
+// With these clients, and more variables in the environment, if wanted.
+export async function start(registered = clients, variables = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'mintlet-clients-'))
+  const clientsFile = join(folder, 'clients.json')
+  await writeFile(clientsFile, JSON.stringify({ clients: registered }))
   const port = await freePort()
   const issuer = `http://127.0.0.1:${port}`
   const child = spawn(
     join(target, 'debug', 'mintlet'),
     ['serve', '--in-memory', '--port', `${port}`, '--clients', clientsFile],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: folder, env: { ...process.env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''
   let ended

@@ -36,7 +36,7 @@ async fn the_metadata_is_only_what_is_on() {
     let world = world(&[Alg::ES256]).await;
     let head = format!("200\n{NOT_STORED}");
     let expected = format!(
-        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","response_types_supported":[],"grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"subject_types_supported":["public"]}}"#
+        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","response_types_supported":[],"grant_types_supported":["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"],"subject_types_supported":["public"],"dpop_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"]}}"#
     );
     for path in METADATA {
         assert_eq!(whole(&world.send(Ask::get(path)).await.response), expected);
@@ -56,6 +56,7 @@ async fn the_metadata_describes_a_dialect_that_is_on() {
         let metadata = body(&world.send(Ask::get(METADATA[0])).await.response);
         assert_eq!(metadata["token_endpoint"], format!("{ISSUER}{path}"));
         assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
+        assert_eq!(metadata.get("dpop_signing_alg_values_supported"), None, "it reads no proofs");
     }
 }
 

@@ -164,7 +164,7 @@ async fn each_dialect_refuses_the_methods_that_it_does_not_take() {
     world.refuses(eagle, "body", post(eagle, "billing", SECRET), Reason::AuthMethodNotTaken).await;
     let eventhos = Dialect::named("eventhos").unwrap();
     world.refuses(eventhos, "basic", form(eventhos, "").basic("billing", SECRET), Reason::AuthMethodNotTaken).await;
-    for dialect in &DIALECTS {
+    for dialect in DIALECTS.iter().filter(|dialect| !dialect.policy.auth.private_key_jwt) {
         let ask = form(dialect, "&client_id=billing&client_assertion=x");
         world.refuses(dialect, "assertion", ask, Reason::AuthMethodNotTaken).await;
     }

@@ -2,17 +2,34 @@
 
 use std::sync::LazyLock;
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Method, header};
-use mintlet::{dialect::DIALECTS, oauth::jwt::Alg};
+use mintlet::{
+    dialect::DIALECTS,
+    oauth::{
+        jwk::{Jwks, VerifyingKey},
+        jws::{HeaderKey, UnverifiedJwt},
+        jwt::Alg,
+    },
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Ask, SECRET, World, body};
+use crate::{
+    signer::Signer,
+    support::{Ask, ISSUER, NOW, SECRET, World, body, encode},
+};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+static KEY: LazyLock<Signer> = LazyLock::new(|| Signer::new(Alg::ES256));
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    let client = json!({"client_id": "billing", "client_secret": SECRET, "scope": "read write", "audience": ["a:a"]});
+    let client = json!({
+        "client_id": "billing", "client_secret": SECRET, "scope": "read write", "audience": ["a:a"],
+        "jwks": {"keys": [KEY.jwk()]}, "grant_types": ["client_credentials", JWT_BEARER]
+    });
     RUNTIME.block_on(World::new(json!([client]), &[Alg::ES256]))
 });
 
@@ -187,6 +204,140 @@ proptest! {
     fn whatever_is_sent_the_answer_is_one_of_the_contracts(sent in sent()) {
         check(sent)?;
     }
+}
+
+// Members that mean something to the readers of JWTs and JWKs, and values that one of them could stumble on.
+const MEMBERS: &[&str] = &[
+    "alg",
+    "kid",
+    "typ",
+    "jwk",
+    "crit",
+    "b64",
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "kty",
+    "crv",
+    "x",
+    "y",
+    "n",
+    "e",
+    "d",
+    "use",
+    "key_ops",
+    "keys",
+    "",
+    "é",
+    "__proto__",
+];
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let texts = select(vec![
+        "ES256", "none", "JWT", "billing", ISSUER, "EC", "RSA", "OKP", "P-256", "P-384", "Ed25519", "AQAB", "sig", "",
+        "é",
+    ]);
+    let leaf = prop_oneof![
+        4 => texts.prop_map(Value::from),
+        2 => any::<u64>().prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => (0..200_u64).prop_map(|seconds| Value::from(NOW - 100 + seconds)),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+        2 => vec(any::<u8>(), 0..600).prop_map(|bytes| Value::from(URL_SAFE_NO_PAD.encode(bytes))),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((select(MEMBERS), inner), 0..4).prop_map(object),
+        ]
+    })
+}
+
+fn object(members: Vec<(&'static str, Value)>) -> Value {
+    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn changed(good: Value) -> impl Strategy<Value = Value> {
+    vec((select(MEMBERS), json_value()), 0..3).prop_map(move |changes| {
+        let mut changed = good.clone();
+        for (name, value) in changes {
+            changed[name] = value;
+        }
+        changed
+    })
+}
+
+// A JWT that is nearly right, rightly signed; or one with bytes changed; or anything.
+fn jwt() -> impl Strategy<Value = String> {
+    let header = changed(json!({"alg": "ES256", "kid": KEY.kid, "typ": "JWT"}));
+    let claims = (changed(json!({"iss": "billing", "sub": "billing", "aud": ISSUER, "exp": NOW + 60})), any::<u64>());
+    let claims = claims.prop_map(|(mut claims, jti)| {
+        claims["jti"] = json!(jti.to_string());
+        claims
+    });
+    let signed = (header, claims).prop_map(|(header, claims)| KEY.jwt_with(&header, &claims)).boxed();
+    let damaged = (signed.clone(), any::<prop::sample::Index>(), any::<char>()).prop_map(|(text, place, with)| {
+        let mut letters: Vec<_> = text.chars().collect();
+        let place = place.index(letters.len());
+        letters[place] = with;
+        letters.into_iter().collect()
+    });
+    prop_oneof![6 => signed.clone(), 3 => damaged, 1 => "[A-Za-z0-9_.=-]{0,64}", 1 => any::<String>()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_assertion_is_sent_the_answer_is_one_of_the_contracts(jwt in jwt(), dialect in 0..DIALECTS.len(), grant: bool) {
+        let assertion = encode(&jwt);
+        let body = if grant {
+            format!("grant_type={}&assertion={assertion}", encode(JWT_BEARER))
+        } else {
+            let kind = encode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            format!("grant_type=client_credentials&client_assertion={assertion}&client_assertion_type={kind}")
+        };
+        check(Sent {
+            dialect,
+            method: Method::POST,
+            content_type: Some(TYPES[0].as_bytes().to_vec()),
+            authorizations: Vec::new(),
+            query: Vec::new(),
+            body: body.into_bytes(),
+        })?;
+    }
+
+    #[test]
+    fn whatever_is_said_to_be_a_key_it_verifies_nothing_that_it_did_not_sign(jwk in prop_oneof![changed(KEY.jwk()), json_value()]) {
+        let jwt = UnverifiedJwt::parse(&KEY.jwt(&json!({})), HeaderKey::Refused).ok().unwrap();
+        for alg in Alg::ASYMMETRIC {
+            let Some(jwk) = jwk.as_object() else { continue };
+            if let Ok(key) = VerifyingKey::from_jwk_for(jwk, alg) {
+                prop_assert_eq!(key.alg(), alg);
+                prop_assert_eq!(jwt.verify(&key), key.thumbprint() == KEY.kid);
+            }
+        }
+        drop(Jwks::try_from(json!({"keys": [jwk]})));
+    }
+}
+
+#[test]
+fn what_the_generator_signs_gets_tokens_too() {
+    use proptest::{strategy::ValueTree as _, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let issued = (0..500).filter(|_| {
+        let assertion = encode(&jwt().new_tree(&mut runner).unwrap().current());
+        let body = format!("grant_type={}&assertion={assertion}", encode(JWT_BEARER));
+        RUNTIME.block_on(WORLD.send(Ask::form("/oauth2/token", &body))).record.reason.is_none()
+    });
+    let issued = issued.count();
+    assert!(issued > 50, "only {issued} of 500: the property is checked on refusals alone");
 }
 
 #[test]

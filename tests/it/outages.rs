@@ -46,6 +46,7 @@ async fn backend(status: u16, body: String) -> SocketAddr {
 
 fn config(endpoint: &str) -> Config {
     let vars = [
+        ("ISSUER", "https://auth.example.com"),
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),

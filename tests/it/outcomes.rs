@@ -25,6 +25,7 @@ fn clients() -> Value {
         {"client_id": "expired", "client_secrets": [{"secret": SECRET, "expires_at": NOW}]},
         {"client_id": "without-grant", "client_secret": SECRET, "grant_types": []},
         {"client_id": "without-key", "client_secret": SECRET, "access_token_signed_response_alg": "EdDSA"},
+        {"client_id": "bound", "client_secret": SECRET, "dpop_bound_access_tokens": true},
         {"client_id": "long-lived", "client_secret": SECRET,
             "eventhos": {"id": 8, "identifier": "door", "long_lived": true}}
     ])
@@ -58,6 +59,7 @@ fn asks(dialect: &Dialect) -> Vec<(&'static str, Ask)> {
         ("malformed resource", ask("billing", &[("resource", "/relative")])),
         ("resource not allowed", ask("billing", &[("resource", "https://other.example.com")])),
         ("long-lived client", ask("long-lived", &[])),
+        ("no DPoP proof", ask("bound", &[])),
         ("no key for the client's alg", ask("without-key", &[])),
         ("GET", ask("billing", &[]).method(Method::GET)),
         ("body over 16 KiB", with_body(vec![b'a'; 16 * 1024 + 1])),
@@ -123,7 +125,7 @@ async fn a_disabled_client_with_a_wrong_secret_is_a_wrong_secret() {
 // numbers. The order is that of ErrorCode::ALL.
 type Row = (ErrorCode, (u16, &'static str), (u16, &'static str), (u16, u32), (u16, u32));
 
-const CONTRACT: [Row; 18] = [
+const CONTRACT: [Row; 20] = [
     (ErrorCode::InvalidRequest, (400, "invalid_request"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (ErrorCode::MethodNotAllowed, (405, "invalid_request"), (405, "Method Not Allowed"), (405, 12), (405, 400_405)),
     (ErrorCode::ContentTooLarge, (413, "invalid_request"), (413, "Payload Too Large"), (413, 3), (413, 400_413)),
@@ -139,6 +141,8 @@ const CONTRACT: [Row; 18] = [
     (ErrorCode::InvalidGrant, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (401, 400_001)),
     (ErrorCode::UnknownUser, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (404, 400_004)),
     (ErrorCode::LongLivedClient, (400, "unauthorized_client"), (403, "Forbidden"), (403, 7), (401, 400_011)),
+    (ErrorCode::InvalidDpopProof, (400, "invalid_dpop_proof"), (400, "Bad Request"), (400, 3), (400, 400_400)),
+    (ErrorCode::UseDpopNonce, (400, "use_dpop_nonce"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (
         ErrorCode::TooManyRequests,
         (429, "temporarily_unavailable"),
@@ -153,11 +157,11 @@ const CONTRACT: [Row; 18] = [
 #[test]
 fn every_reason_is_rendered_as_the_contract_says_of_its_code() {
     assert!(CONTRACT.iter().map(|row| row.0).eq(ErrorCode::ALL), "a code has no row");
-    for reason in Reason::ALL {
+    for reason in Reason::all() {
         let (_, oauth2, screening_eagle, frontier, eventhos) =
             CONTRACT.into_iter().find(|row| row.0 == reason.code()).unwrap();
         let rendered = |name: &str| {
-            let response = Dialect::named(name).unwrap().refused(*reason, Some(ISSUER));
+            let response = Dialect::named(name).unwrap().refused(reason, Some(ISSUER));
             (response.status().as_u16(), body(&response))
         };
         let text = reason.description();
@@ -189,8 +193,8 @@ fn every_reason_is_rendered_as_the_contract_says_of_its_code() {
 #[test]
 fn every_refusal_has_the_headers_of_its_status() {
     for dialect in &DIALECTS {
-        for reason in Reason::ALL {
-            let response = dialect.refused(*reason, Some(ISSUER));
+        for reason in Reason::all() {
+            let response = dialect.refused(reason, Some(ISSUER));
             let mut expected = vec![
                 ("cache-control", "no-store".to_owned()),
                 ("content-type", "application/json".to_owned()),

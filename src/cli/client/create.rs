@@ -40,6 +40,9 @@ pub(super) struct Create {
     /// RS256, PS256, ES256, ES384, EdDSA or HS256 [default: the deployment's]
     #[arg(long)]
     access_token_signed_response_alg: Option<String>,
+    /// Give it tokens only with a DPoP proof, bound to the proof's key
+    #[arg(long)]
+    dpop_bound_access_tokens: bool,
     /// Whether the scope claim is a string or an array
     #[arg(long)]
     scope_claim: Option<String>,
@@ -79,6 +82,7 @@ impl Create {
         set("token_endpoint_auth_method", self.token_endpoint_auth_method.map(Value::from));
         set("access_token_lifetime", self.access_token_lifetime.map(Value::from));
         set("access_token_signed_response_alg", self.access_token_signed_response_alg.map(Value::from));
+        set("dpop_bound_access_tokens", self.dpop_bound_access_tokens.then_some(Value::Bool(true)));
         set("scope_claim", self.scope_claim.map(Value::from));
         set("claims", self.claims.map(|text| object("--claims", &text)).transpose()?);
         set("roles", list(self.roles));

@@ -150,8 +150,8 @@ fn lock_beside(path: &Path) -> Result<Option<File>, Failure> {
     Ok(Some(directory))
 }
 
-// A file that only its owner can read, whole or not at all.
-fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
+/// Writes a file that only its owner can read, whole or not at all.
+pub(in crate::cli) fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
