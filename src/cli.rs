@@ -79,11 +79,20 @@ impl Failure {
     pub fn sdk<E: ProvideErrorMetadata>(error: SdkError<E, HttpResponse>) -> Self {
         Self(aws::fault(&error))
     }
+
+    /// A failure of reading a table of that name.
+    fn of_table<E: ProvideErrorMetadata>(table: &str, error: SdkError<E, HttpResponse>) -> Self {
+        let is_missing =
+            error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ResourceNotFoundException");
+        let mend = "; --clients-table and --state-table, or CLIENTS_TABLE and STATE_TABLE, name those of a deployment";
+        Self(format!("table {table}: {}{}", Self::sdk(error), if is_missing { mend } else { "" }))
+    }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        let lines: Vec<_> = self.0.split('\n').map(visible).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -120,6 +129,29 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A text that somebody else wrote, on one line and without what moves a terminal's cursor.
+fn visible(text: &str) -> String {
+    let escaped = |character| match character {
+        '"' | '\'' | '\\' => String::from(character),
+        _ => character.escape_debug().collect(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 fn say(line: fmt::Arguments<'_>) {
     drop(writeln!(std::io::stdout(), "{line}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_else_wrote_cannot_steer_the_terminal_or_make_a_line_of_its_own() {
+        let (text, shown) = ("a \"b\"\\\u{1b}[31m\n\tc\u{202e}é", "a \"b\"\\\\u{1b}[31m\\n\\tc\\u{202e}é");
+        assert_eq!(visible(text), shown);
+        assert_eq!(visible(shown), shown);
+        // The lines of a failure are its own.
+        assert_eq!(Failure::new("two faults:\n  a\u{1b}[2J").to_string(), "two faults:\n  a\\u{1b}[2J");
+    }
 }

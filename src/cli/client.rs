@@ -114,7 +114,8 @@ enum Command {
     /// Hash a secret anew, by the scheme that a new one would get; it is read from standard input
     ///
     /// For hashes that were imported and cost time at each first use. A secret of 32 characters or more gets the fast scheme, a
-    /// shorter one argon2id, since a person may have chosen it. Its id, label and expiry stay.
+    /// shorter one argon2id, since a person may have chosen it. Its id, label and expiry stay. A hash of what the secret spells in
+    /// hex ($sha3-256-hex$) is fast, takes either case, and is left as it is.
     #[command(after_help = "Example:\n  mintlet client rehash --local --client-id billing < secret.txt")]
     Rehash(One),
     /// Issue a token that lasts to an eventhos client that gets no short-lived ones, and print it once

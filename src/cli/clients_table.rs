@@ -78,7 +78,7 @@ impl ClientsTable {
         let mut pages = self.sdk.scan().table_name(&self.table).consistent_read(true).into_paginator().items().send();
         let mut clients = Vec::new();
         while let Some(item) = pages.next().await {
-            let item = item.map_err(Failure::sdk)?;
+            let item = item.map_err(|error| Failure::of_table(&self.table, error))?;
             let id = item.get(CLIENTS_KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
             let client = from_item(item).map_err(|fault| malformed(&id, fault))?;
             clients.push(client);
@@ -93,7 +93,7 @@ impl ClientsTable {
     /// If the table cannot be read.
     pub async fn is_empty(&self) -> Result<bool, Failure> {
         let page = self.sdk.scan().table_name(&self.table).consistent_read(true).limit(1).send().await;
-        Ok(page.map_err(Failure::sdk)?.count == 0)
+        Ok(page.map_err(|error| Failure::of_table(&self.table, error))?.count == 0)
     }
 
     /// The algorithms that clients name, each once; one that there is not is left out.
@@ -106,7 +106,7 @@ impl ClientsTable {
         let mut items = scan.into_paginator().items().send();
         let mut named: Vec<String> = Vec::new();
         while let Some(item) = items.next().await {
-            let item = item.map_err(Failure::sdk)?;
+            let item = item.map_err(|error| Failure::of_table(&self.table, error))?;
             named.extend(item.get(ALG).and_then(|value| value.as_s().ok()).cloned());
             named.sort_unstable();
             named.dedup();

@@ -27,7 +27,7 @@ use self::{
     subject::{Subject, endpoint_of, parse_url},
     tables::Tables,
 };
-use super::{Failure, key, local::DEFAULT_DATA_DIR, variable};
+use super::{Failure, duration, key, local::DEFAULT_DATA_DIR, variable};
 use crate::{
     edge::moment::{self, Stopwatch},
     keyring::KeyRing,
@@ -70,11 +70,11 @@ pub struct Args {
     /// What tokens and metadata are to call the issuer [default: $ISSUER, or else the URL]
     #[arg(long, value_parser = parse_url)]
     issuer: Option<String>,
-    /// Seconds before its end from which on a client's last secret is said to expire
-    #[arg(long, default_value_t = 30 * 24 * 60 * 60)]
+    /// How long before its end a client's last secret is said to expire: 30d, 12h, or seconds
+    #[arg(long, default_value = "30d", value_parser = duration::parse)]
     expiring_within: u64,
-    /// Seconds for which a key may sign without a successor
-    #[arg(long, default_value_t = 30 * 24 * 60 * 60)]
+    /// How long a key may sign without a successor: 30d, 12h, or seconds
+    #[arg(long, default_value = "30d", value_parser = duration::parse)]
     rotation_period: u64,
     /// Answer in JSON
     #[arg(long)]

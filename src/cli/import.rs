@@ -27,6 +27,7 @@ use super::{
     merge::merge,
     read,
     registration::read_entry,
+    visible,
 };
 use crate::{
     edge::{keys::read_private_file, moment},
@@ -301,7 +302,8 @@ impl fmt::Display for Report {
         for Line { client_id, outcome, notes } in &self.lines {
             // What is not a client id may hold anything, such as what moves a terminal's cursor.
             let id = ClientId::parse(client_id).map_or_else(|_| format!("{client_id:?}"), String::from);
-            let texts: Vec<_> = outcome.reason().into_iter().chain(notes.iter().map(String::as_str)).collect();
+            let texts = outcome.reason().into_iter().chain(notes.iter().map(String::as_str));
+            let texts: Vec<_> = texts.map(visible).collect();
             let line = format!("{}\t{id}\t{}", outcome.name(self.written), texts.join("; "));
             writeln!(f, "{}", line.trim_end())?;
         }

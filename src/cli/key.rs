@@ -73,12 +73,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let now = moment::now();
     match args.command {
         Command::Generate { alg, activate_in } => {
-            let mut ring = read_or_empty(&source).await?;
+            let (mut ring, as_read) = read_or_empty(&source).await?;
             let lead = if takes_a_place(&ring, alg, now)? { Lead::default().seconds() } else { 0 };
             let mut key = KeyRecord::generate(alg, now).map_err(Failure::new)?;
             key.activate_at = now.saturating_add(activate_in.unwrap_or(lead));
             ring.keys.push(key.clone());
-            write(&source, &ring).await?;
+            write(&source, &as_read, &ring).await?;
             if args.json {
                 say!("{}", json!({"kid": key.kid, "alg": key.alg, "activate_at": key.activate_at}));
             } else {
@@ -87,12 +87,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         }
         Command::Rotate(rotate) => rotate::run(&rotate, &source, now, args.json).await?,
         Command::Retire { kid, seconds } => {
-            let mut ring = read_or_empty(&source).await?;
+            let (mut ring, as_read) = read_or_empty(&source).await?;
             let key = ring.keys.iter_mut().find(|key| key.kid == kid);
             let key = key.ok_or_else(|| Failure::new(format!("there is no key {kid} in the ring")))?;
             let retire_at = now.saturating_add(seconds);
             key.retire_at = Some(retire_at);
-            write(&source, &ring).await?;
+            write(&source, &as_read, &ring).await?;
             if args.json {
                 say!("{}", json!({"kid": kid, "retire_at": retire_at}));
             } else {
@@ -117,8 +117,8 @@ fn takes_a_place(ring: &RingDocument, alg: Alg, now: u64) -> Result<bool, Failur
 fn list(ring: &KeyRing, now: u64, in_json: bool) {
     let signs = |held: &RingKey| ring.signer(Some(held.key.alg()), now).is_some_and(|key| key.kid() == held.key.kid());
     let state = |key: &RingKey| match () {
-        () if key.long_lived_until.is_some() && key.is_published(now) => "long-lived",
-        () if key.long_lived_until.is_some() => "expired",
+        () if key.long_lived_until.is_some() && key.is_active(now) && key.is_published(now) => "long-lived",
+        () if key.long_lived_until.is_some() && !key.is_published(now) => "expired",
         () if signs(key) => "signs",
         () if key.is_active(now) => "active",
         () if key.activate_at > now => "next",
@@ -163,6 +163,6 @@ pub(super) fn complete(ring: &mut RingDocument, algs: &[Alg], now: u64) -> Resul
 /// The ring in a file with a key of every algorithm wanted; made, and kept there, if it lacks one.
 pub(super) async fn complete_file(path: &Path, algs: &[Alg], now: u64) -> Result<(), Failure> {
     let source = Source::File(path.to_owned());
-    let mut ring = read_or_empty(&source).await?;
-    if complete(&mut ring, algs, now)? { write(&source, &ring).await } else { Ok(()) }
+    let (mut ring, as_read) = read_or_empty(&source).await?;
+    if complete(&mut ring, algs, now)? { write(&source, &as_read, &ring).await } else { Ok(()) }
 }

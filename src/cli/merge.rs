@@ -26,7 +26,7 @@ pub fn new_client(entry: Value) -> Result<(Client, Secret), Failure> {
     let now = moment::now();
     let mut client = Client { created_at: now, updated_at: now, ..registration.client };
     let secret = generate_secret()?;
-    add_secret(&mut client, &secret, None, now)?;
+    add_secret(&mut client, &[], &secret, None, now)?;
     Ok((client, secret))
 }
 
@@ -40,18 +40,24 @@ pub fn generate_secret() -> Result<Secret, Failure> {
     Ok(Secret::new(format!("mintlet_cs_{}", URL_SAFE_NO_PAD.encode(*bytes))))
 }
 
-/// Adds a secret to a client, under the next free id.
+/// Adds a secret to a client, under an id that no secret of it has, nor any of those that it `had` before.
 ///
 /// # Errors
 /// If the client has as many as it may have, or the operating system has no randomness.
-pub fn add_secret(client: &mut Client, secret: &Secret, label: Option<String>, now: u64) -> Result<(), Failure> {
+pub fn add_secret(
+    client: &mut Client,
+    had: &[ClientSecret],
+    secret: &Secret,
+    label: Option<String>,
+    now: u64,
+) -> Result<(), Failure> {
     if client.client_secrets.len() >= MAX_SECRETS {
         return Err(Failure::new(format!(
-            "client {} has {MAX_SECRETS} secrets; end the old ones with --overlap 0, or list those to keep in a clients file",
+            "client {} has {MAX_SECRETS} secrets; take one away with `mintlet client secrets revoke`, or end all with --overlap 0",
             client.client_id
         )));
     }
-    let id = next_id(client.client_secrets.iter().map(|secret| secret.id.as_str()));
+    let id = next_id(client.client_secrets.iter().chain(had).map(|secret| secret.id.as_str()));
     let hash = hash(secret)?;
     client.client_secrets.push(ClientSecret { id, label, hash, created_at: now, expires_at: None });
     Ok(())

@@ -172,8 +172,7 @@ impl StateTable {
         let mut waiting = Some(HashMap::from([(self.table.clone(), asked.map_err(Failure::new)?)]));
         for tried in 0..MAX_TRIES {
             let answer = self.sdk.batch_get_item().set_request_items(waiting).send().await;
-            let answer =
-                answer.map_err(|error| Failure::new(format!("table {}: {}", self.table, Failure::sdk(error))))?;
+            let answer = answer.map_err(|error| Failure::of_table(&self.table, error))?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
                 if let Some(AttributeValue::S(pk)) = item.get(STATE_KEY) {
                     found.insert(pk.clone(), item);

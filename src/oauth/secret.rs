@@ -121,6 +121,13 @@ impl SecretHash {
         !matches!(self.scheme, Scheme::HmacSha256 { .. } | Scheme::Digest { .. } | Scheme::DigestOfHex { .. })
     }
 
+    /// Whether it matches texts other than the one that was hashed, as hex in either case: none of our own schemes can take its
+    /// place.
+    #[must_use]
+    pub fn takes_other_spellings(&self) -> bool {
+        matches!(self.scheme, Scheme::DigestOfHex { .. })
+    }
+
     /// The name of the scheme.
     #[must_use]
     pub fn scheme(&self) -> &str {
@@ -137,7 +144,7 @@ impl SecretHash {
         let parts: Vec<&str> = self.text.split('$').filter(|part| !part.is_empty()).collect();
         match &self.scheme {
             Scheme::Bcrypt => format!("bcrypt {}", parts.get(1).unwrap_or(&"").trim_start_matches('0')),
-            Scheme::Digest { .. } => self.scheme().to_owned(),
+            Scheme::Digest { .. } | Scheme::DigestOfHex { .. } => self.scheme().to_owned(),
             // A salt and a hash end the text.
             _ => parts.get(..parts.len().saturating_sub(2)).unwrap_or_default().join(" "),
         }
@@ -229,7 +236,7 @@ mod tests {
     fn a_hash_of_what_the_secret_spells_in_hex_matches_in_either_case_and_nothing_that_is_no_hex() {
         let hash = parse(OF_OPAQUE).unwrap();
         assert!(!hash.is_slow());
-        assert_eq!(hash.scheme(), "sha3-256-hex");
+        assert_eq!((hash.scheme(), hash.parameters().as_str()), ("sha3-256-hex", "sha3-256-hex"));
         assert!(hash.verify(&Secret::new(OPAQUE)));
         assert!(hash.verify(&Secret::new(OPAQUE.to_uppercase())));
         for wrong in

@@ -305,7 +305,7 @@ async fn an_item_that_cannot_be_read_is_named_and_its_neighbours_are_judged_all_
     assert_eq!(report.code, 2);
     assert_eq!(report.finding("client-items")["about"], json!(["broken"]));
     assert_eq!(report.finding("secret-expiry")["about"], json!(["lapsing"]));
-    assert_eq!(ward.examine(&["--expiring-within", "3600"]).await.amiss(), fault("client-items"));
+    assert_eq!(ward.examine(&["--expiring-within", "1h"]).await.amiss(), fault("client-items"));
 }
 
 #[tokio::test]

@@ -200,6 +200,24 @@ async fn what_cannot_be_carried_over_is_a_fault_that_says_so_and_never_a_secret(
 }
 
 #[tokio::test]
+async fn what_stands_in_an_export_cannot_make_a_line_of_the_report_or_steer_the_terminal() {
+    let world = empty().await;
+    let forged = "x\u{1b}[2J\nimported\tadmin";
+    let grants = json!(["client_credentials", forged]);
+    for (name, member, value) in [
+        ("hydra", "/0/grant_types", grants.clone()),
+        ("hydra", "/0/token_endpoint_auth_method", json!(forged)),
+        ("hydra", "/0/id", json!(forged)),
+        ("auth0", "/0/grant_types", grants.clone()),
+        ("cognito", "/0/UserPoolClient/AllowedOAuthFlows", grants),
+    ] {
+        let text = run(&world, name, &changed(name, member, &value), DRY_RUN).await.to_string();
+        assert!(text.contains("x\\u{1b}[2J\\nimported\\tadmin"), "{name} {member}: {text}");
+        assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("imported")), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_crypto_key_imports_nothing_even_in_part() {
     let world = empty().await;
     for key in ["The crypto key of an eventhos", "the crypto key of an eventhos ", "key"] {

@@ -97,6 +97,27 @@ async fn tokens_share_a_key_which_is_published_for_the_longest_of_them() {
 }
 
 #[tokio::test]
+async fn a_retired_key_of_long_lived_tokens_is_shown_as_such_and_another_takes_its_place() {
+    let desk = desk().await;
+    let first = desk.json(&issue(&desk, "door", "30d")).await["kid"].as_str().unwrap().to_owned();
+    key(&desk, &["retire", "--kid", &first]).await;
+    let second = desk.json(&issue(&desk, "door", "30d")).await["kid"].as_str().unwrap().to_owned();
+    let listed = key(&desk, &["list"]).await;
+    let state = |kid: &str| listed.lines().find(|line| line.starts_with(kid)).unwrap().split('\t').nth(2).unwrap();
+    assert_eq!((state(&first), state(&second)), ("retired", "long-lived"));
+}
+
+#[tokio::test]
+async fn the_first_token_of_a_symmetric_key_says_that_it_has_to_be_taken_to_verifiers() {
+    let desk = desk().await;
+    let door = json!({"clients": [{"client_id": "door", "access_token_signed_response_alg": "HS256",
+        "eventhos": {"id": 8, "identifier": "front-door", "long_lived": true}}]});
+    desk.json(&["apply", "-f", &desk.file("door.json", &door.to_string())]).await;
+    let text = said(&desk.run(&issue(&desk, "door", "30d")).await);
+    assert!(text.ends_with(", which is never published: verifiers need its `k` of the key ring.\n"), "{text}");
+}
+
+#[tokio::test]
 async fn a_client_of_long_lived_tokens_still_gets_no_short_one() {
     let desk = desk().await;
     desk.json(&issue(&desk, "door", "365d")).await;

@@ -145,6 +145,76 @@ async fn a_secret_that_a_person_may_have_chosen_stays_under_a_slow_hash() {
     assert!(said(&desk.run_with(&rehash, "hunter2").await).contains("already: nothing was changed"));
 }
 
+#[tokio::test]
+async fn a_rehash_leaves_a_hash_that_takes_the_secret_in_either_case_as_it_is() {
+    // Of the bytes that OPAQUE spells, by hashlib of Python, as Frontier hashes its opaque tokens.
+    let opaque = "9a076b615361c3d5f1f61bac2bac4b4abd1b4ca4b3b80c3ffa7e4409b64110a6";
+    let hash = "$sha3-256-hex$6faedb13baf6e344e29a2b885a732820aec6d44b30648c8cee96ff7b4c9230c0";
+    let desk = Desk::open().await;
+    apply(&desk, "billing", json!([{"hash": hash}])).await;
+    let text = said(&desk.run_with(&["rehash", "--client-id", "billing"], &opaque.to_uppercase()).await);
+    assert_eq!(text, "s1 of billing is sha3-256-hex already: nothing was changed\n");
+    assert_eq!(desk.token("billing", opaque).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_new_secret_has_the_id_of_none_that_it_ends() {
+    let desk = Desk::open().await;
+    create(&desk, "billing").await;
+    for id in ["s2", "s3"] {
+        desk.json(&["rotate-secret", "--client-id", "billing", "--overlap", "0"]).await;
+        let ids: Vec<_> = secrets(&desk, "billing").await.iter().map(|secret| secret["id"].clone()).collect();
+        assert_eq!(ids, [id]);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_would_never_work_or_is_one_too_many_is_not_made() {
+    let desk = Desk::open().await;
+    create(&desk, "billing").await;
+    let rotate = ["rotate-secret", "--client-id", "billing"];
+    let failure = desk.fails(&[&rotate[..], &["--expires", "0"]].concat()).await;
+    assert_eq!(failure, "mintlet: --expires: a second at least, or the new secret would never work\n");
+    for _ in 0..4 {
+        desk.json(&rotate).await;
+    }
+    let before = secrets(&desk, "billing").await;
+    assert_eq!(before.len(), 5);
+    assert_eq!(
+        desk.fails(&rotate).await,
+        "mintlet: client billing has 5 secrets; take one away with `mintlet client secrets revoke`, or end all with \
+         --overlap 0\n"
+    );
+    assert_eq!(secrets(&desk, "billing").await, before);
+}
+
+#[tokio::test]
+async fn a_label_or_an_id_of_a_secret_cannot_steer_the_terminal() {
+    let desk = Desk::open().await;
+    apply(&desk, "billing", json!([{"secret": SECRET, "id": "a\u{1b}[2J", "label": "x\nbilling\ts9"}])).await;
+    for list in [&["secrets", "list", "--client-id", "billing"][..], &["list", "--unused", "0"]] {
+        let text = said(&desk.run(list).await);
+        assert!(text.contains("a\\u{1b}[2J\tworks") && text.ends_with("\tx\\nbilling\\ts9\n"), "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_named_and_how_to_name_another() {
+    let desk = Desk::open().await;
+    create(&desk, "billing").await;
+    for (list, flag) in [
+        (&["list", "--unused", "90d"][..], "--state-table"),
+        (&["list", "--expiring", "30d"], "--state-table"),
+        (&["secrets", "list", "--client-id", "billing"], "--state-table"),
+        (&["list"], "--clients-table"),
+    ] {
+        let failure = desk.fails(&[list, &[flag, "none"]].concat()).await;
+        assert!(failure.starts_with("mintlet: table none: ResourceNotFoundException"), "{failure}");
+        assert!(failure.ends_with("or CLIENTS_TABLE and STATE_TABLE, name those of a deployment\n"), "{failure}");
+    }
+}
+
 // Sets when the first secret of a client was made, as if it were old.
 async fn back_date(desk: &Desk, id: &str, created_at: u64) {
     let table = ClientsTable::new(desk.sdk(), CLIENTS_TABLE);

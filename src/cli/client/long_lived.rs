@@ -10,7 +10,7 @@ use crate::{
         key::{self, Place},
         local::KEYS_FILE,
         state_table::LongLivedToken,
-        variable,
+        variable, visible,
     },
     config::parse_issuer,
     dialect::{Dialect, Stamp},
@@ -40,6 +40,8 @@ pub(super) struct Issuing {
 #[derive(Debug, Subcommand)]
 pub(super) enum Tokens {
     /// List the long-lived tokens of a client that have not expired, without the tokens themselves
+    ///
+    /// Good: it was not revoked. Whether its key is still in the ring, `mintlet key list` says.
     #[command(after_help = "Example:\n  mintlet client long-lived-tokens list --local --client-id sensor")]
     List(One),
     /// Revoke a long-lived token
@@ -74,13 +76,13 @@ impl Target {
         let (now, expires_at) = (moment.now, moment.now.saturating_add(expires));
 
         // The key first: it has to be published for as long as the token is good, whatever fails after that.
-        let mut document = key::read_or_empty(&source).await?;
+        let (mut document, as_read) = key::read_or_empty(&source).await?;
         let ring = KeyRing::try_from(&document).map_err(Failure::new)?;
         let by_default = ring.signer(None, now).map(crate::keyring::SigningKey::alg);
         let alg = client.access_token_signed_response_alg.or(by_default).unwrap_or(Alg::RS256);
         let kid = document.long_lived_key(alg, now, expires_at).map_err(Failure::new)?;
         let is_new = !ring.keys().iter().any(|held| held.key.kid() == kid);
-        key::write(&source, &document).await?;
+        key::write(&source, &as_read, &document).await?;
 
         let ring = KeyRing::try_from(&document).map_err(Failure::new)?;
         let stamp = Stamp { issuer: &issuer, issued_at: now, expires_at, jti: &moment.jti, kid: &kid };
@@ -89,12 +91,14 @@ impl Target {
         state.add_long_lived_token(&one.client_id, &token).await?;
 
         let LongLivedToken { jti, kid, .. } = &token;
-        let news = if is_new {
-            format!(
+        let news = match alg {
+            _ if !is_new => String::new(),
+            Alg::HS256 => format!(
+                "\nIt is the first of its key, {kid}, which is never published: verifiers need its `k` of the key ring."
+            ),
+            Alg::RS256 | Alg::PS256 | Alg::ES256 | Alg::ES384 | Alg::EdDSA => format!(
                 "\nIt is the first of its key, {kid}: verifiers know it once they have fetched the published keys again."
-            )
-        } else {
-            String::new()
+            ),
         };
         self.report(
             &json!({
@@ -141,7 +145,7 @@ impl Target {
                     status(token),
                     at(token.issued_at),
                     at(token.expires_at),
-                    token.label.as_deref().unwrap_or_default()
+                    visible(token.label.as_deref().unwrap_or_default())
                 );
             }
         }

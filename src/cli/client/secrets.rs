@@ -10,6 +10,7 @@ use crate::{
     cli::{
         Failure, duration,
         merge::{add_secret, check_slow_hashes, generate_secret, hash, later_than},
+        visible,
     },
     edge::moment,
     oauth::{
@@ -61,6 +62,9 @@ pub(super) struct Revoke {
 
 impl Target {
     pub(super) async fn rotate_secret(&self, rotate: RotateSecret) -> Result<(), Failure> {
+        if rotate.expires == Some(0) {
+            return Err(Failure::new("--expires: a second at least, or the new secret would never work"));
+        }
         let table = self.clients().await?;
         let before = table.existing(&id(&rotate.one.client_id)?).await?;
         let now = later_than(&before);
@@ -72,7 +76,7 @@ impl Target {
         }
         after.client_secrets.retain(|secret| works(secret, now));
         let secret = generate_secret()?;
-        add_secret(&mut after, &secret, rotate.label, now)?;
+        add_secret(&mut after, &before.client_secrets, &secret, rotate.label, now)?;
         if let (Some(added), Some(expires)) = (after.client_secrets.last_mut(), rotate.expires) {
             added.expires_at = Some(now.saturating_add(expires));
         }
@@ -141,7 +145,11 @@ impl Target {
         let secret = matching.ok_or_else(|| {
             Failure::new(format!("this is no secret of client {}: nothing was changed", one.client_id))
         })?;
-        let (secret_id, old) = (secret.id.clone(), std::mem::replace(&mut secret.hash, hash(&presented)?));
+        let (secret_id, old) = (secret.id.clone(), secret.hash.clone());
+        // Its client may spell it in the other case. It is as fast, and spells bytes that nobody has to guess.
+        if !old.takes_other_spellings() {
+            secret.hash = hash(&presented)?;
+        }
         let (from, to) = (old.parameters(), secret.hash.parameters());
         let changed = from != to;
         let done = if changed {
@@ -182,11 +190,11 @@ pub(super) fn line(client: &Client, secret: &ClientSecret, used: &Used, now: u64
     let last_use = used.at(client, secret).map_or("never seen".to_owned(), |used| format!("last used {}", at(used)));
     format!(
         "{}\t{}\t{}\tmade {}\t{expiry}\t{last_use}\t{}",
-        secret.id,
+        visible(&secret.id),
         state(secret, now),
         secret.hash.scheme(),
         at(secret.created_at),
-        secret.label.as_deref().unwrap_or_default(),
+        visible(secret.label.as_deref().unwrap_or_default()),
     )
 }
 

@@ -206,7 +206,8 @@ fn slow_hashes(clients: &Clients, terms: &Terms<'_>) -> Option<Finding> {
         return Some(check.warning(told, fix).about(many));
     }
     let told = format!(
-        "{} with a slow hash, paid for once per cache lifetime; a rotated secret has a fast one: {}",
+        "{} with a slow hash, paid for once per cache lifetime; `client rotate-secret` ends that, and `client rehash` \
+         for a secret of 32 characters or more: {}",
         count(any.len(), "client"),
         few(&any)
     );

@@ -60,7 +60,7 @@ fn one(row: Row, key: Option<&[u8; 32]>) -> Result<Entry, Unfit> {
         })),
     );
     if long_lived {
-        entry.note("its long-lived token is not carried over; it gets no other one here, as in eventhos");
+        entry.note("its long-lived token is not carried over, and it gets no short-lived ones, as in eventhos; `mintlet client long-lived-token` makes it another one");
     }
     if row.revoked.is_on() {
         entry.disable("it is revoked in eventhos");

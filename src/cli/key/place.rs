@@ -1,10 +1,12 @@
 //! Where a key ring is kept, and how it is changed there: a private file, or a secret.
 
 use std::{
+    fs::File,
     io::Write as _,
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::digest;
 use aws_sdk_secretsmanager::Client as Sdk;
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
@@ -61,21 +63,27 @@ pub(super) async fn parse(source: &Source) -> Result<KeyRing, Failure> {
     KeyRing::from_json(&json).map_err(Failure::new)
 }
 
+/// What a ring was when it was read, so that another one is not overwritten.
+pub(in crate::cli) struct AsRead(digest::Digest);
+
 /// The ring as it can be changed; an empty one where there is none yet.
-pub(in crate::cli) async fn read_or_empty(source: &Source) -> Result<RingDocument, Failure> {
-    let empty = match source {
+pub(in crate::cli) async fn read_or_empty(source: &Source) -> Result<(RingDocument, AsRead), Failure> {
+    let json = stored(source).await?;
+    let as_read = AsRead(digest::digest(&digest::SHA256, &json));
+    if json.trim_ascii().is_empty() {
+        return Ok((RingDocument::default(), as_read));
+    }
+    RingDocument::from_json(&json).map(|ring| (ring, as_read)).map_err(Failure::new)
+}
+
+// The text of the ring; nothing where there is none yet.
+async fn stored(source: &Source) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let is_empty = match source {
         Source::File(path) => !path.exists(),
         Source::Secret { sdk, id } => is_without_value(sdk, id).await?,
         Source::Inline(_) => false,
     };
-    if empty {
-        return Ok(RingDocument::default());
-    }
-    let json = read_source(source).await.map_err(Failure::new)?;
-    if json.trim_ascii().is_empty() {
-        return Ok(RingDocument::default());
-    }
-    RingDocument::from_json(&json).map_err(Failure::new)
+    if is_empty { Ok(Zeroizing::default()) } else { read_source(source).await.map_err(Failure::new) }
 }
 
 // A secret that was just deployed has no version yet.
@@ -85,10 +93,20 @@ async fn is_without_value(sdk: &Sdk, id: &str) -> Result<bool, Failure> {
     Ok(!stages.values().flatten().any(|stage| stage == "AWSCURRENT"))
 }
 
-/// Puts a ring in the place of the one there.
-pub(in crate::cli) async fn write(source: &Source, ring: &RingDocument) -> Result<(), Failure> {
+/// Puts a ring in the place of the one that was read.
+///
+/// Making a key takes long enough for two commands at once to meet here. Of a secret, what is left is the moment between looking
+/// and writing.
+pub(in crate::cli) async fn write(source: &Source, as_read: &AsRead, ring: &RingDocument) -> Result<(), Failure> {
     // Before it replaces a ring that works.
     KeyRing::try_from(ring).map_err(Failure::new)?;
+    let _one_at_a_time = match source {
+        Source::File(path) => lock_beside(path)?,
+        Source::Secret { .. } | Source::Inline(_) => None,
+    };
+    if digest::digest(&digest::SHA256, &stored(source).await?).as_ref() != as_read.0.as_ref() {
+        return Err(Failure::new("the key ring was changed meanwhile: this command has changed nothing; try again"));
+    }
     // Made by hand, not by a rotation.
     let ring = RingDocument { made_from: None, ..ring.clone() };
     let json = Zeroizing::new(serde_json::to_string(&ring).map_err(Failure::new)?);
@@ -120,6 +138,18 @@ async fn give_up_rotation(sdk: &Sdk, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+// The directory of a file, locked until it is dropped: the file itself is replaced by another one.
+fn lock_beside(path: &Path) -> Result<Option<File>, Failure> {
+    if !cfg!(unix) {
+        return Ok(None);
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", parent.display()));
+    let directory = File::open(parent).map_err(fault)?;
+    directory.lock().map_err(fault)?;
+    Ok(Some(directory))
+}
+
 /// Writes a file that only its owner can read, whole or not at all.
 pub(in crate::cli) fn write_private_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fault = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
@@ -135,4 +165,29 @@ pub(in crate::cli) fn write_private_file(path: &Path, content: &[u8]) -> Result<
     let mut file = options.open(&temporary).map_err(fault)?;
     file.write_all(content).and_then(|()| file.sync_all()).map_err(fault)?;
     std::fs::rename(&temporary, path).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{keyring::KeyRecord, oauth::jwt::Alg};
+
+    #[tokio::test]
+    async fn a_ring_that_was_changed_since_it_was_read_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = Source::File(dir.path().join("ring.json"));
+        let with_a_key = |mut ring: RingDocument| {
+            ring.keys.push(KeyRecord::generate(Alg::ES256, 0).unwrap());
+            ring
+        };
+        let (ours, theirs) = (read_or_empty(&source).await.unwrap(), read_or_empty(&source).await.unwrap());
+        write(&source, &theirs.1, &with_a_key(theirs.0)).await.unwrap();
+        let written = stored(&source).await.unwrap();
+        let late = write(&source, &ours.1, &with_a_key(ours.0)).await.unwrap_err();
+        assert_eq!(late.to_string(), "the key ring was changed meanwhile: this command has changed nothing; try again");
+        assert!(*stored(&source).await.unwrap() == *written);
+        let (ring, as_read) = read_or_empty(&source).await.unwrap();
+        write(&source, &as_read, &with_a_key(ring)).await.unwrap();
+        assert_eq!(read_or_empty(&source).await.unwrap().0.keys.len(), 2);
+    }
 }

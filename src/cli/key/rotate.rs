@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 /// Carries it out.
 pub(super) async fn run(args: &Args, source: &Source, now: u64, in_json: bool) -> Result<(), Failure> {
-    let ring = read_or_empty(source).await?;
+    let (ring, as_read) = read_or_empty(source).await?;
     KeyRing::try_from(&ring).map_err(Failure::new)?;
     let generate = |alg| KeyRecord::generate(alg, now);
     let rotation = if args.emergency {
@@ -50,7 +50,7 @@ pub(super) async fn run(args: &Args, source: &Source, now: u64, in_json: bool) -
         rotate(&ring, now, args.lead, generate).map_err(Failure::new)?
     };
     if rotation.changes() {
-        write(source, &rotation.ring).await?;
+        write(source, &as_read, &rotation.ring).await?;
     }
     // A first key takes nobody's place: there is no verifier yet.
     let unknown_until = rotation.notes.iter().filter_map(|note| note.unknown_until(now)).max();
