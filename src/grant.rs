@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
+    access_token::AccessToken,
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
     error::Reason,
@@ -49,7 +50,7 @@ pub enum GrantRequest {
 /// The keys to read, computed from the request alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// The clients that the request's credentials can be of: none, one, or two.
+    /// The clients that the request's credentials can be of: none, one, or two; and those of the tokens it presents.
     pub client_ids: Vec<ClientId>,
     /// The rows of the state table that its rules ask for.
     pub rows: Vec<StateRow>,
@@ -75,11 +76,11 @@ pub struct Moment {
 
 /// What was decided: data that can be logged, compared and carried out.
 #[derive(Debug)]
-pub struct Decision {
+pub struct Decision<T = Issue> {
     /// What to store before the outcome may be told.
     pub writes: Vec<Write>,
-    /// A token to issue, or why not.
-    pub outcome: Result<Issue, Reason>,
+    /// A token to issue, or what else was asked for; or why not.
+    pub outcome: Result<T, Reason>,
     /// The client that was proven, if it came so far.
     pub proven: Option<Proven>,
 }
@@ -97,6 +98,25 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+}
+
+impl Lookups {
+    /// Adds what says whether a token that was presented is still good.
+    pub fn add(&mut self, token: &AccessToken) {
+        if !self.client_ids.contains(&token.client_id) {
+            self.client_ids.push(token.client_id.clone());
+        }
+        self.rows.extend(token.revocations());
+    }
+}
+
+impl Facts {
+    /// Whether a token of ours that has not expired is still good: it was not revoked, and its client may have tokens.
+    #[must_use]
+    pub fn is_active(&self, token: &AccessToken) -> bool {
+        let client = self.clients.iter().find(|client| client.client_id == token.client_id);
+        client.is_some_and(|client| !client.disabled) && !token.is_revoked(&self.state)
+    }
 }
 
 impl Issue {

@@ -11,7 +11,7 @@ pub use self::{
     document::{KeyRecord, RingDocument, RingFault},
     signing_key::{KeyFault, SigningKey},
 };
-use crate::oauth::{client::Lifetime, jwt::Alg};
+use crate::oauth::{access_token::AccessToken, client::Lifetime, jwt::Alg};
 
 /// The keys of a deployment, parsed and ready to sign.
 #[derive(Debug)]
@@ -61,6 +61,15 @@ impl KeyRing {
         let keys =
             self.keys.iter().filter(|held| held.is_published(now)).filter_map(|held| held.key.public_jwk().cloned());
         JwkSet { keys: keys.collect() }
+    }
+
+    /// The access token that a text is, if a key of this ring signed it for `issuer` and it is good at `now`. Any other text,
+    /// of whatever length and kind, is `None`.
+    #[must_use]
+    pub fn verify(&self, token: &str, issuer: &str, now: u64) -> Option<AccessToken> {
+        let published = self.keys.iter().filter(|held| held.is_published(now));
+        let claims = published.map(|held| &held.key).find_map(|key| key.open(token))?;
+        AccessToken::of(serde_json::from_slice(&claims).ok()?, issuer, now)
     }
 
     /// Every key, newest first.

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
 
+pub mod access_token;
 pub mod client;
 pub mod client_auth;
 pub mod error;

@@ -8,11 +8,12 @@ use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
-    endpoint::{self, Route},
+    endpoint::{self, Route, introspect, issued_token, revoke},
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     keyring::KeyRing,
     oauth::{
         client::Lifetime,
+        client_auth::Credentials,
         error::Reason,
         jwt::Alg,
         params::{Param, Params, check_query},
@@ -158,6 +159,8 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let work = async {
             match route {
                 Route::Token(dialect) => self.token(dialect, issuer, call, moment, &mut record).await,
+                Route::Introspect => self.introspect(issuer, call, moment, &mut record).await,
+                Route::Revoke => self.revoke(issuer, call, moment, &mut record).await,
                 around => self.around(around, issuer, call, moment, &mut record).await,
             }
         };
@@ -198,26 +201,8 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
 
-        let lookups = request.lookups();
-        let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-        record.store = loaded.took;
-        let mut decision = grant::decide(&request, &loaded.facts, moment);
-        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
-            let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-            if let Some(reloaded) = reloaded {
-                record.store = reloaded.took;
-                decision = grant::decide(&request, &reloaded.facts, moment);
-            }
-        }
-        let Decision { writes, outcome, proven } = decision;
-        if let Some(proven) = proven {
-            record.client_id = Some(proven.client.client_id.to_string());
-            record.credential_id = Some(proven.credential_id);
-        }
-        let issue = outcome?;
-        if !writes.is_empty() {
-            self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
-        }
+        let decide = |facts: &Facts| grant::decide(&request, facts, moment);
+        let issue = self.settle(&request.lookups(), moment, record, decide).await?;
 
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
@@ -235,6 +220,89 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         record.kid = Some(key.kid().to_owned());
         record.jti = Some(moment.jti.clone());
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
+    }
+
+    // Look up, decide, commit.
+    async fn settle<T>(
+        &self,
+        lookups: &Lookups,
+        moment: &Moment,
+        record: &mut Record,
+        decide: impl Fn(&Facts) -> Decision<T>,
+    ) -> Result<T, Reason> {
+        let loaded = self.store.load(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        record.store = loaded.took;
+        let mut decision = decide(&loaded.facts);
+        if matches!(decision.outcome, Err(Reason::SecretMismatch)) {
+            let reloaded = self.store.reload(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+            if let Some(reloaded) = reloaded {
+                record.store = reloaded.took;
+                decision = decide(&reloaded.facts);
+            }
+        }
+        let Decision { writes, outcome, proven } = decision;
+        if let Some(proven) = proven {
+            record.client_id = Some(proven.client.client_id.to_string());
+            record.credential_id = Some(proven.credential_id);
+        }
+        let outcome = outcome?;
+        if !writes.is_empty() {
+            self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
+        }
+        Ok(outcome)
+    }
+
+    async fn introspect(
+        &self,
+        issuer: Option<&str>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<Response, Reason> {
+        let (request, issuer, ring) = self.about_a_token(issuer, call, moment, record).await?;
+        let token = ring.verify(&request.token, issuer, moment.now);
+        let decide = |facts: &Facts| introspect::decide(&request, token.as_ref(), facts, moment);
+        let introspection = self.settle(&request.lookups(token.as_ref()), moment, record, decide).await?;
+        record.jti = token.map(|token| token.jti);
+        if introspect::wants_jwt(&call.headers) {
+            introspect::signed(&introspection, &ring, issuer, moment.now)
+        } else {
+            Ok(introspect::plain(&introspection))
+        }
+    }
+
+    async fn revoke(
+        &self,
+        issuer: Option<&str>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<Response, Reason> {
+        let (request, issuer, ring) = self.about_a_token(issuer, call, moment, record).await?;
+        let token = ring.verify(&request.token, issuer, moment.now);
+        let decide = |facts: &Facts| revoke::decide(&request, token.as_ref(), facts, moment);
+        // Whether it was revoked before changes nothing, and is not looked up.
+        self.settle(&request.lookups(None), moment, record, decide).await?;
+        record.jti = token.map(|token| token.jti);
+        Ok(revoke::revoked())
+    }
+
+    // What introspection and revocation begin with. The ring comes before the store: only what we have signed is looked up.
+    async fn about_a_token<'a>(
+        &self,
+        issuer: Option<&'a str>,
+        call: &Call,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<(issued_token::Request, &'a str, Arc<KeyRing>), Reason> {
+        let params = decode(Dialect::oauth2(), call)?;
+        record.client_id = params.get(Param::ClientId).map(str::to_owned);
+        let authorization = call.headers.get_all(header::AUTHORIZATION);
+        let request = issued_token::Request::parse(&params, authorization.iter().map(HeaderValue::as_bytes))?;
+        record.present(&request.credentials);
+        let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+        let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        Ok((request, issuer, ring))
     }
 
     // What stands around the token endpoint.
@@ -256,7 +324,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
                 Ok(endpoint::jwks(&ring, moment.now))
             }
             Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),
-            Route::Token(_) | Route::Unknown => Err(Reason::UnknownPath),
+            Route::Token(_) | Route::Introspect | Route::Revoke | Route::Unknown => Err(Reason::UnknownPath),
         }
     }
 }
@@ -264,8 +332,12 @@ impl<S: Store, K: Keys> TokenService<S, K> {
 impl Record {
     fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
-        self.auth_method = Some(request.credentials.method.as_str());
-        self.client_id = request.credentials.presented.client_ids().next().map(str::to_owned);
+        self.present(&request.credentials);
+    }
+
+    fn present(&mut self, credentials: &Credentials) {
+        self.auth_method = Some(credentials.method.as_str());
+        self.client_id = credentials.presented.client_ids().next().map(str::to_owned);
     }
 
     fn store_fault(&mut self, fault: StoreFault) -> Reason {

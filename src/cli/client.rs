@@ -1,5 +1,7 @@
 //! `mintlet client`: register and manage clients, on AWS or on a running local server.
 
+mod revoke_tokens;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -48,6 +50,11 @@ struct Target {
     /// [default: $CLIENTS_TABLE, or else mintlet-clients; with --local always mintlet-clients]
     #[arg(long, global = true)]
     clients_table: Option<String>,
+    /// The state table
+    ///
+    /// [default: $STATE_TABLE, or else mintlet-state; with --local always mintlet-state]
+    #[arg(long, global = true)]
+    state_table: Option<String>,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -80,6 +87,12 @@ enum Command {
     /// Add a new secret, print it once, and let the old ones expire
     #[command(after_help = "Example:\n  mintlet client rotate-secret --local --client-id billing --overlap 604800")]
     RotateSecret(RotateSecret),
+    /// Revoke all access tokens that a client has so far
+    ///
+    /// Introspection says at once that they are not active, and they are not exchanged. A verifier that goes by the published
+    /// keys alone takes them until they expire.
+    #[command(after_help = "Example:\n  mintlet client revoke-tokens --local --client-id billing")]
+    RevokeTokens(One),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -178,22 +191,25 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             Ok(())
         }
         Command::RotateSecret(rotate) => target.rotate_secret(&table, rotate).await,
+        Command::RevokeTokens(one) => target.revoke_tokens(&one).await,
     }
 }
 
 impl Target {
-    async fn table(&self) -> Result<ClientsTable, Failure> {
+    async fn sdk(&self) -> Result<aws_sdk_dynamodb::Client, Failure> {
         let endpoint =
             if self.local { Some(local::endpoint_of(&self.data_dir)?) } else { endpoint_without_credentials() };
-        let sdk = if let Some(endpoint) = endpoint {
-            local::sdk(&endpoint)
-        } else {
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
-            aws_sdk_dynamodb::Client::new(&config)
-        };
+        if let Some(endpoint) = endpoint {
+            return Ok(local::sdk(&endpoint));
+        }
+        let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+        Ok(aws_sdk_dynamodb::Client::new(&config))
+    }
+
+    async fn table(&self) -> Result<ClientsTable, Failure> {
         let named = if self.local { None } else { variable("CLIENTS_TABLE") };
         let table = self.clients_table.clone().or(named);
-        Ok(ClientsTable::new(sdk, table.as_deref().unwrap_or(CLIENTS_TABLE)))
+        Ok(ClientsTable::new(self.sdk().await?, table.as_deref().unwrap_or(CLIENTS_TABLE)))
     }
 
     fn report(&self, json: &Value, text: &str) {

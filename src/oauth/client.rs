@@ -46,6 +46,10 @@ pub struct Client {
     /// The audiences the client may ask for, and gets when it asks for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
+    /// What it is itself to other clients: the identifiers of a protected resource (RFC 9728 section 1.2). It may introspect
+    /// tokens that have one of them, or its `client_id`, in their `aud`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_identifiers: Vec<String>,
     /// The `sub` of its tokens. Absent: `client_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -55,6 +59,9 @@ pub struct Client {
     /// The `alg` of its access tokens. Absent: the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_signed_response_alg: Option<Alg>,
+    /// `introspection_signed_response_alg` (RFC 9701 section 6): the `alg` of signed introspection. Absent: the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<Alg>,
     /// Whether the `scope` claim is one string or an array of tokens.
     #[serde(default)]
     pub scope_claim: ScopeClaim,
@@ -148,11 +155,13 @@ impl Client {
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
         let scope = self.default_scope.as_ref().is_some_and(|scope| !scope.is_within(&self.scope));
         let audience = self.audience.iter().any(String::is_empty);
+        let resource_identifiers = self.resource_identifiers.iter().any(String::is_empty);
         let eventhos =
             self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
         [
             scope.then_some(("default_scope", "not within scope")),
             audience.then_some(("audience", "an empty string")),
+            resource_identifiers.then_some(("resource_identifiers", "an empty string")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
         ]
         .into_iter()

@@ -154,6 +154,8 @@ reasons! {
     MissingClientId => InvalidRequest, "missing_client_id", "client_id is missing";
     /// No `grant_type`.
     MissingGrantType => InvalidRequest, "missing_grant_type", "grant_type is missing";
+    /// No `token` to introspect or to revoke.
+    MissingToken => InvalidRequest, "missing_token", "token is missing";
     /// A grant this route does not serve.
     UnsupportedGrantType => UnsupportedGrantType, "unsupported_grant_type", "This grant_type is not supported";
     /// No client authentication at all.
@@ -178,6 +180,8 @@ reasons! {
     AuthMethodNotRegistered => InvalidClient, "auth_method_not_registered", CLIENT_AUTHENTICATION_FAILED;
     /// The client is not registered for this grant.
     GrantNotRegistered => UnauthorizedClient, "grant_not_registered", "The client may not use this grant_type";
+    /// A token to revoke that was issued to another client.
+    TokenOfAnotherClient => UnauthorizedClient, "token_of_another_client", "The token was issued to another client";
     /// A scope outside RFC 6749's grammar.
     MalformedScope => MalformedScope, "malformed_scope", "The scope is malformed";
     /// A scope outside the client's registration.

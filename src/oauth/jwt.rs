@@ -46,6 +46,8 @@ pub enum Typ {
     AccessToken,
     /// `JWT` (RFC 7519 section 5.1).
     Jwt,
+    /// `token-introspection+jwt` (RFC 9701 section 5).
+    TokenIntrospection,
 }
 
 impl Typ {
@@ -55,6 +57,7 @@ impl Typ {
         match self {
             Self::AccessToken => "at+jwt",
             Self::Jwt => "JWT",
+            Self::TokenIntrospection => "token-introspection+jwt",
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Param {
     Resource,
     /// `audience` (RFC 8693 section 2.1, and what several vendors' clients send); may repeat.
     Audience,
+    /// `token` (RFC 7662 section 2.1, RFC 7009 section 2.1).
+    Token,
 }
 
 impl Param {
@@ -59,8 +61,13 @@ impl Param {
             "password" => Self::Password,
             "resource" => Self::Resource,
             "audience" => Self::Audience,
+            "token" => Self::Token,
             _ => return None,
         })
+    }
+
+    fn is_credential(self) -> bool {
+        matches!(self, Self::ClientSecret | Self::ClientAssertion | Self::Assertion | Self::Token)
     }
 
     fn may_repeat(self) -> bool {
@@ -157,11 +164,8 @@ impl fmt::Debug for Params {
 /// # Errors
 /// [`Reason::CredentialInQuery`].
 pub fn check_query(query: &str) -> Result<(), Reason> {
-    let carries_credential = form::pairs(query).any(|(name, _)| {
-        form::decode(name)
-            .and_then(|name| Param::named(&name))
-            .is_some_and(|param| matches!(param, Param::ClientSecret | Param::ClientAssertion | Param::Assertion))
-    });
+    let carries_credential = form::pairs(query)
+        .any(|(name, _)| form::decode(name).and_then(|name| Param::named(&name)).is_some_and(Param::is_credential));
     if carries_credential { Err(Reason::CredentialInQuery) } else { Ok(()) }
 }
 

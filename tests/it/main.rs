@@ -15,6 +15,7 @@ mod clients;
 mod credentials;
 mod events;
 mod fuzz;
+mod issued_tokens;
 mod key_source;
 mod keys;
 mod malformed;
