@@ -153,6 +153,8 @@ fn write_claims<O: Serialize>(
         exp: stamp.expires_at,
         jti: stamp.jti,
         client_id: issue.client.client_id.as_str(),
+        act: issue.exchanged.as_ref().and_then(|exchanged| exchanged.act.as_ref()),
+        authorization_details: issue.authorization_details.as_ref(),
         own,
         extra: Extra { claims: &issue.client.claims, own: own_names },
     };

@@ -4,12 +4,16 @@
 //! request alone, so that one round trip reads them all), and a decision.
 
 pub mod client_credentials;
+pub mod target;
+pub mod token_exchange;
 
 use std::sync::Arc;
 
+use self::token_exchange::Exchanged;
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
     access_token::AccessToken,
+    authorization_details::AuthorizationDetails,
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
     error::Reason,
@@ -45,6 +49,8 @@ pub struct TokenRequest {
 pub enum GrantRequest {
     /// RFC 6749 section 4.4.
     ClientCredentials(client_credentials::Request),
+    /// RFC 8693.
+    TokenExchange(Box<token_exchange::Request>),
 }
 
 /// The keys to read, computed from the request alone.
@@ -94,10 +100,14 @@ pub struct Issue {
     pub scope: Scope,
     /// The audiences; at least one.
     pub audience: Vec<String>,
-    /// The client's own lifetime in seconds, if it has one.
+    /// The lifetime in seconds, if the client or its resource has one.
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
+    /// What was asked for beyond scope (RFC 9396).
+    pub authorization_details: Option<AuthorizationDetails>,
+    /// What comes of the token that was exchanged for it (RFC 8693).
+    pub exchanged: Option<Exchanged>,
 }
 
 impl Lookups {
@@ -120,10 +130,11 @@ impl Facts {
 }
 
 impl Issue {
-    /// `sub`: the client's subject, or else its id (RFC 9068 section 2.2).
+    /// `sub`: that of the token exchanged, or the client's subject, or else its id (RFC 9068 section 2.2).
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+        let exchanged = self.exchanged.as_ref().map(|exchanged| exchanged.subject.as_str());
+        exchanged.or(self.client.subject.as_deref()).unwrap_or(self.client.client_id.as_str())
     }
 }
 
@@ -143,6 +154,7 @@ impl TokenRequest {
         let credentials = Credentials::read(authorization, params, policy.auth)?;
         let grant = match grant_type {
             GrantType::ClientCredentials => GrantRequest::ClientCredentials(client_credentials::Request::read(params)),
+            GrantType::TokenExchange => GrantRequest::TokenExchange(Box::new(token_exchange::Request::read(params))),
         };
         Ok(Self { credentials, grant, policy })
     }
@@ -150,7 +162,21 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        Lookups { client_ids: self.credentials.client_ids().collect(), rows: Vec::new() }
+        let mut lookups = Lookups { client_ids: self.credentials.client_ids().collect(), rows: Vec::new() };
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) => {}
+            GrantRequest::TokenExchange(grant) => grant.add_lookups(&mut lookups),
+        }
+        lookups
+    }
+
+    /// Of a request that presents tokens of ours, the part whose rules need them verified. That takes the key ring, which is in
+    /// memory, and comes before the look-ups, which are for what the tokens are.
+    pub fn exchange(&mut self) -> Option<&mut token_exchange::Request> {
+        match &mut self.grant {
+            GrantRequest::ClientCredentials(_) => None,
+            GrantRequest::TokenExchange(grant) => Some(grant),
+        }
     }
 
     /// The grant it asks for.
@@ -158,6 +184,7 @@ impl TokenRequest {
     pub fn grant_type(&self) -> GrantType {
         match self.grant {
             GrantRequest::ClientCredentials(_) => GrantType::ClientCredentials,
+            GrantRequest::TokenExchange(_) => GrantType::TokenExchange,
         }
     }
 }
@@ -171,6 +198,7 @@ pub fn decide(request: &TokenRequest, facts: &Facts, moment: &Moment) -> Decisio
     };
     let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
         GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
+        GrantRequest::TokenExchange(grant) => grant.decide(&proven.client, facts),
     });
     let writes = if outcome.is_ok() { proven.write.clone().into_iter().collect() } else { Vec::new() };
     Decision { writes, outcome, proven: Some(proven) }

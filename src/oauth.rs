@@ -3,12 +3,14 @@
 //! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
 
 pub mod access_token;
+pub mod authorization_details;
 pub mod client;
 pub mod client_auth;
 pub mod error;
 pub mod form;
 pub mod jwt;
 pub mod params;
+pub mod resource;
 pub mod scope;
 pub mod secret;
 pub mod state;

@@ -198,8 +198,14 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let params = decode(dialect, call)?;
         record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION);
-        let request = TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
+        let mut request =
+            TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
         record.identify(&request);
+        if let Some(exchange) = request.exchange() {
+            let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+            let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+            exchange.verify(&ring, issuer, moment.now);
+        }
 
         let decide = |facts: &Facts| grant::decide(&request, facts, moment);
         let issue = self.settle(&request.lookups(), moment, record, decide).await?;
@@ -207,7 +213,9 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
-        let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
+        let lifetime = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
+        let left = issue.exchanged.as_ref().map(|exchanged| exchanged.not_after.saturating_sub(moment.now));
+        let expires_in = left.map_or(lifetime, |left| lifetime.min(left));
         let stamp = Stamp {
             issuer,
             issued_at: moment.now,

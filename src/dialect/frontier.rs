@@ -77,7 +77,8 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         | ErrorCode::UnsupportedGrantType
         | ErrorCode::MalformedScope
         | ErrorCode::ScopeNotGranted
-        | ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, 3),
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidAuthorizationDetails => (StatusCode::BAD_REQUEST, 3),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 12),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 5),

@@ -7,6 +7,7 @@ use super::{Dialect, Issued, Stamp, json, read_form, write_claims};
 use crate::{
     grant::{Issue, Policy},
     oauth::{
+        authorization_details::AuthorizationDetails,
         client::ScopeClaim,
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
@@ -19,7 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "oauth2",
     path: "/oauth2/token",
     policy: Policy {
-        grant_types: &[GrantType::ClientCredentials],
+        grant_types: &[GrantType::ClientCredentials, GrantType::TokenExchange],
         auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true },
         refuses_long_lived: false,
     },
@@ -49,6 +50,10 @@ struct Success<'a> {
     token_type: &'static str,
     expires_in: u64,
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a AuthorizationDetails>,
 }
 
 #[derive(Serialize)]
@@ -72,6 +77,8 @@ fn issued(issue: &Issue, issued: &Issued<'_>) -> (StatusCode, Vec<u8>) {
         token_type: "Bearer",
         expires_in: issued.expires_in,
         scope: issue.scope.as_str(),
+        issued_token_type: issue.exchanged.as_ref().map(|exchanged| exchanged.issued_token_type.as_str()),
+        authorization_details: issue.authorization_details.as_ref(),
     };
     (StatusCode::OK, json(&body))
 }
@@ -89,6 +96,7 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         ErrorCode::UnauthorizedClient | ErrorCode::LongLivedClient => (StatusCode::BAD_REQUEST, "unauthorized_client"),
         ErrorCode::MalformedScope | ErrorCode::ScopeNotGranted => (StatusCode::BAD_REQUEST, "invalid_scope"),
         ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, "invalid_target"),
+        ErrorCode::InvalidAuthorizationDetails => (StatusCode::BAD_REQUEST, "invalid_authorization_details"),
         ErrorCode::InvalidGrant | ErrorCode::UnknownUser => (StatusCode::BAD_REQUEST, "invalid_grant"),
         ErrorCode::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
         ErrorCode::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
+    authorization_details::AuthorizationDetails,
     client::ClientId,
     scope::Scope,
     state::{Found, StateRow},
@@ -55,6 +56,12 @@ impl AccessToken {
             expires_at,
             claims,
         })
+    }
+
+    /// `authorization_details` (RFC 9396 section 9.1), if it has any.
+    #[must_use]
+    pub fn authorization_details(&self) -> Option<AuthorizationDetails> {
+        self.claims.get("authorization_details").cloned().and_then(AuthorizationDetails::of)
     }
 
     /// The rows of the state table by which it may have been revoked.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     jwt::Alg,
+    resource::is_absolute_uri_without_fragment,
     scope::Scope,
     secret::SecretHash,
     vocabulary::{ClientAuthMethod, GrantType},
@@ -46,6 +47,15 @@ pub struct Client {
     /// The audiences the client may ask for, and gets when it asks for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
+    /// Further resources that the client may ask for, each with its own bounds (RFC 8707).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_resources: Vec<AllowedResource>,
+    /// The types of `authorization_details` that it may ask for (RFC 9396 section 10).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types: Vec<String>,
+    /// The clients whose tokens it may exchange, besides its own (RFC 8693).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_token_clients: Vec<ClientId>,
     /// What it is itself to other clients: the identifiers of a protected resource (RFC 9728 section 1.2). It may introspect
     /// tokens that have one of them, or its `client_id`, in their `aud`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -105,6 +115,19 @@ pub struct ClientSecret {
     pub expires_at: Option<u64>,
 }
 
+/// A resource that a client may ask for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AllowedResource {
+    /// Its identifier (RFC 8707 section 2), which stands in `aud`.
+    pub resource: String,
+    /// All that the client may ask for of it. Absent: all of its `scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// The lifetime of access tokens for it. Absent: the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<Lifetime>,
+}
+
 /// What the eventhos dialect says of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Eventhos {
@@ -137,7 +160,7 @@ pub enum ScopeClaim {
 pub struct ClientId(String);
 
 /// The lifetime of an access token in seconds: 60 to 86400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Lifetime(u64);
 
@@ -156,12 +179,24 @@ impl Client {
         let scope = self.default_scope.as_ref().is_some_and(|scope| !scope.is_within(&self.scope));
         let audience = self.audience.iter().any(String::is_empty);
         let resource_identifiers = self.resource_identifiers.iter().any(String::is_empty);
+        let resources = &self.allowed_resources;
+        let malformed = resources.iter().any(|allowed| !is_absolute_uri_without_fragment(&allowed.resource));
+        let repeated = resources
+            .iter()
+            .enumerate()
+            .any(|(index, allowed)| resources.iter().take(index).any(|before| before.resource == allowed.resource));
+        let wider = resources.iter().filter_map(|allowed| allowed.scope.as_ref()).any(|of| !of.is_within(&self.scope));
+        let types = self.authorization_details_types.iter().any(String::is_empty);
         let eventhos =
             self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
         [
             scope.then_some(("default_scope", "not within scope")),
             audience.then_some(("audience", "an empty string")),
             resource_identifiers.then_some(("resource_identifiers", "an empty string")),
+            malformed.then_some(("allowed_resources", "not an absolute URI without fragment (RFC 8707 section 2)")),
+            repeated.then_some(("allowed_resources", "a resource stands twice")),
+            wider.then_some(("allowed_resources", "a scope not within scope")),
+            types.then_some(("authorization_details_types", "an empty string")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
         ]
         .into_iter()

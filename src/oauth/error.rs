@@ -29,6 +29,8 @@ pub enum ErrorCode {
     ScopeNotGranted,
     /// RFC 8707 section 2 `invalid_target`.
     InvalidTarget,
+    /// RFC 9396 section 5 `invalid_authorization_details`.
+    InvalidAuthorizationDetails,
     /// RFC 6749 section 5.2 `invalid_grant`.
     InvalidGrant,
     /// `invalid_grant`, because there is no such user.
@@ -45,7 +47,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every outcome, for tests and documentation that walk through all of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::MethodNotAllowed,
         Self::ContentTooLarge,
@@ -58,6 +60,7 @@ impl ErrorCode {
         Self::MalformedScope,
         Self::ScopeNotGranted,
         Self::InvalidTarget,
+        Self::InvalidAuthorizationDetails,
         Self::InvalidGrant,
         Self::UnknownUser,
         Self::LongLivedClient,
@@ -84,6 +87,7 @@ impl ErrorCode {
             | Self::MalformedScope
             | Self::ScopeNotGranted
             | Self::InvalidTarget
+            | Self::InvalidAuthorizationDetails
             | Self::InvalidGrant
             | Self::UnknownUser
             | Self::LongLivedClient
@@ -190,6 +194,28 @@ reasons! {
     MalformedResource => InvalidTarget, "malformed_resource", "The resource is not an absolute URI without fragment";
     /// A resource or audience outside the client's registration.
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
+    /// `authorization_details` that are not JSON of RFC 9396, or too large or deep.
+    MalformedAuthorizationDetails => InvalidAuthorizationDetails, "malformed_authorization_details", "authorization_details is not an array of objects with a type, or too large";
+    /// `authorization_details` of a type that the client is not registered for, or beyond those of the token it exchanges.
+    AuthorizationDetailsNotGranted => InvalidAuthorizationDetails, "authorization_details_not_granted", "The client may not ask for these authorization_details";
+    /// No `subject_token` to exchange.
+    MissingSubjectToken => InvalidRequest, "missing_subject_token", "subject_token is missing";
+    /// A token without its type, or a type without its token (RFC 8693 section 2.1).
+    TokenWithoutType => InvalidRequest, "token_without_type", "A token and its type come together";
+    /// A token type other than those of our own access tokens.
+    TokenTypeNotTaken => InvalidRequest, "token_type_not_taken", "This token type is not supported";
+    /// A subject token that is no access token of ours, or no longer good.
+    SubjectTokenNotGood => InvalidRequest, "subject_token_not_good", "The subject_token is not an active access token of this server";
+    /// A subject token of a client whose tokens the client may not exchange.
+    SubjectTokenNotAllowed => InvalidRequest, "subject_token_not_allowed", "The client may not exchange the tokens of this client";
+    /// A subject token that is bound to a key.
+    SubjectTokenBound => InvalidRequest, "subject_token_bound", "A token that is bound to a key is not exchanged";
+    /// An actor token that is no access token of ours, or no longer good.
+    ActorTokenNotGood => InvalidRequest, "actor_token_not_good", "The actor_token is not an active access token of this server";
+    /// An actor token of another client, or one that acts for somebody itself.
+    ActorTokenNotAllowed => InvalidRequest, "actor_token_not_allowed", "The actor_token is not the client's own";
+    /// More have acted one for the other than a token may tell of.
+    TooManyActors => InvalidRequest, "too_many_actors", "The subject_token has been delegated too often";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
     /// DynamoDB did not answer in time, or refused for now.

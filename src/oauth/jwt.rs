@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
+use super::authorization_details::AuthorizationDetails;
+
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alg {
@@ -83,6 +85,12 @@ pub struct Claims<'a, O: Serialize> {
     pub jti: &'a str,
     /// `client_id` (RFC 9068 section 2.2).
     pub client_id: &'a str,
+    /// `act` (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<&'a Value>,
+    /// `authorization_details` (RFC 9396 section 9.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<&'a AuthorizationDetails>,
     /// What only this dialect's tokens carry.
     #[serde(flatten)]
     pub own: O,
@@ -168,6 +176,8 @@ mod tests {
             exp: 2,
             jti: "j",
             client_id: "c",
+            act: None,
+            authorization_details: None,
             own: json!({"gen": "system"}),
             extra: Extra { claims: &claims, own: &["gen"] },
         };

@@ -39,6 +39,18 @@ pub enum Param {
     Resource,
     /// `audience` (RFC 8693 section 2.1, and what several vendors' clients send); may repeat.
     Audience,
+    /// `authorization_details` (RFC 9396 section 2).
+    AuthorizationDetails,
+    /// `subject_token` (RFC 8693 section 2.1).
+    SubjectToken,
+    /// `subject_token_type` (RFC 8693 section 2.1).
+    SubjectTokenType,
+    /// `actor_token` (RFC 8693 section 2.1).
+    ActorToken,
+    /// `actor_token_type` (RFC 8693 section 2.1).
+    ActorTokenType,
+    /// `requested_token_type` (RFC 8693 section 2.1).
+    RequestedTokenType,
     /// `token` (RFC 7662 section 2.1, RFC 7009 section 2.1).
     Token,
 }
@@ -61,13 +73,42 @@ impl Param {
             "password" => Self::Password,
             "resource" => Self::Resource,
             "audience" => Self::Audience,
+            "authorization_details" => Self::AuthorizationDetails,
+            "subject_token" => Self::SubjectToken,
+            "subject_token_type" => Self::SubjectTokenType,
+            "actor_token" => Self::ActorToken,
+            "actor_token_type" => Self::ActorTokenType,
+            "requested_token_type" => Self::RequestedTokenType,
             "token" => Self::Token,
             _ => return None,
         })
     }
 
     fn is_credential(self) -> bool {
-        matches!(self, Self::ClientSecret | Self::ClientAssertion | Self::Assertion | Self::Token)
+        match self {
+            Self::ClientSecret
+            | Self::ClientAssertion
+            | Self::Assertion
+            | Self::SubjectToken
+            | Self::ActorToken
+            | Self::Token => true,
+            Self::GrantType
+            | Self::Scope
+            | Self::ClientId
+            | Self::ClientAssertionType
+            | Self::Code
+            | Self::RedirectUri
+            | Self::CodeVerifier
+            | Self::RefreshToken
+            | Self::Username
+            | Self::Password
+            | Self::Resource
+            | Self::Audience
+            | Self::AuthorizationDetails
+            | Self::SubjectTokenType
+            | Self::ActorTokenType
+            | Self::RequestedTokenType => false,
+        }
     }
 
     fn may_repeat(self) -> bool {
@@ -272,7 +313,9 @@ mod tests {
     #[test]
     fn only_credentials_are_refused_in_the_query() {
         assert_eq!(check_query("scope=a&client_id=x"), Ok(()));
-        for query in ["client_secret=x", "a=b&client%5Fassertion=y", "assertion="] {
+        for query in
+            ["client_secret=x", "a=b&client%5Fassertion=y", "assertion=", "subject_token=x", "actor_token=x", "token=x"]
+        {
             assert_eq!(check_query(query), Err(Reason::CredentialInQuery), "{query}");
         }
     }

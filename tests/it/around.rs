@@ -36,7 +36,7 @@ async fn the_metadata_is_only_what_is_on() {
     let world = world(&[Alg::ES256]).await;
     let head = format!("200\n{NOT_STORED}");
     let expected = format!(
-        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","introspection_endpoint":"{ISSUER}/oauth2/introspect","introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"revocation_endpoint":"{ISSUER}/oauth2/revoke","revocation_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"response_types_supported":[],"grant_types_supported":["client_credentials"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"subject_types_supported":["public"]}}"#
+        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","introspection_endpoint":"{ISSUER}/oauth2/introspect","introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"revocation_endpoint":"{ISSUER}/oauth2/revoke","revocation_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"response_types_supported":[],"grant_types_supported":["client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post"],"subject_types_supported":["public"]}}"#
     );
     for path in METADATA {
         assert_eq!(whole(&world.send(Ask::get(path)).await.response), expected);

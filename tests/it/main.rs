@@ -14,6 +14,7 @@ mod cli;
 mod clients;
 mod credentials;
 mod events;
+mod exchange;
 mod fuzz;
 mod issued_tokens;
 mod key_source;
