@@ -10,7 +10,7 @@
     reason = "a benchmark measures time, and stops if it cannot"
 )]
 
-use std::{hint::black_box, sync::Arc, time::Instant};
+use std::{cell::RefCell, hint::black_box, sync::Arc, time::Instant};
 
 use aws_lc_rs::{
     hmac,
@@ -24,7 +24,10 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use mintlet::{
     cli::merge::new_client,
     dialect::{DIALECTS, Dialect, Issued, Stamp},
-    edge::keys::{HeldKeys, Source},
+    edge::{
+        dynamodb::{from_item, to_item},
+        keys::{HeldKeys, Source},
+    },
     grant::{Facts, Lookups, Moment, TokenRequest, Write, decide},
     keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
@@ -89,6 +92,19 @@ fn time() {
             whole - signature,
         );
     }
+    println!("\nOf a look-up, what is not the SDK's: a client of its item, {:.2} us", client_of_item());
+}
+
+fn client_of_item() -> f64 {
+    const TIMES: u32 = 1000;
+    let (_, _, client) = service(Alg::HS256);
+    let item = to_item(&client).unwrap();
+    let figures = (0..ROUNDS).map(|_| {
+        let items = RefCell::new(vec![item.clone(); TIMES as usize]);
+        let read = || black_box(from_item(items.borrow_mut().pop().unwrap()).unwrap());
+        microseconds(TIMES, &|| drop(read()))
+    });
+    median(figures.collect())
 }
 
 fn moment() -> Moment {

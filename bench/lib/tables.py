@@ -52,7 +52,7 @@ def growth(section):
     yield "| | CPU per token | spread |"
     yield "|---|---|--:|"
     rows = {f"clients in the table: {name}": row for name, row in section["table"].items() if name != "restart"}
-    rows["secrets of the client: function"] = section["secrets"]
+    rows |= {f"secrets of the client: function, {alg}": row for alg, row in section["secrets"].items()}
     rows["keys in the ring: function"] = section["keys"]
     rows |= {f"connections: http, {alg}": row for alg, row in section["connections"].items()}
     for name, row in rows.items():
