@@ -173,6 +173,7 @@ fn service(alg: Alg) -> (TokenService<AtHand, HeldKeys>, Call, Arc<Client>) {
         base_path: String::new(),
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
+        authorization_details_types: Vec::new(),
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -9,6 +9,7 @@
 //! | `SIGNING_KEYS_FILE` | a file that holds the key ring, of mode 0600 | |
 //! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
+//! | `AUTHORIZATION_DETAILS_TYPES` | the types of `authorization_details` that the metadata announces (RFC 9396), separated by commas; which a client may ask for is in its record | none |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
@@ -110,6 +111,10 @@ impl Config {
                             .and_then(|seconds| Lifetime::from_seconds(seconds).ok())
                             .ok_or("is not 60..=86400 seconds")
                     })
+                    .unwrap_or_default(),
+                authorization_details_types: vars
+                    .text("AUTHORIZATION_DETAILS_TYPES")
+                    .map(|text| text.split(',').map(|name| name.trim().to_owned()).collect())
                     .unwrap_or_default(),
             },
             clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
@@ -288,6 +293,7 @@ mod tests {
         assert_eq!(config.settings.access_token_lifetime.as_seconds(), 3600);
         assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
         assert_eq!(config.log_level, LevelFilter::INFO);
+        assert_eq!(config.settings.authorization_details_types, [""; 0]);
     }
 
     #[test]

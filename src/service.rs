@@ -100,6 +100,8 @@ pub struct Settings {
     pub dialects: Vec<&'static str>,
     /// The lifetime of access tokens whose client has none of its own.
     pub access_token_lifetime: Lifetime,
+    /// The types of `authorization_details` (RFC 9396) that the metadata announces.
+    pub authorization_details_types: Vec<String>,
 }
 
 /// An answer, and what is to be logged of it.
@@ -331,7 +333,11 @@ impl<S: Store, K: Keys> TokenService<S, K> {
                 let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
                 Ok(endpoint::jwks(&ring, moment.now))
             }
-            Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),
+            Route::Metadata => {
+                let Settings { dialects, authorization_details_types, .. } = &self.settings;
+                let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
+                Ok(endpoint::metadata(issuer, dialects, authorization_details_types))
+            }
             Route::Token(_) | Route::Introspect | Route::Revoke | Route::Unknown => Err(Reason::UnknownPath),
         }
     }

@@ -25,7 +25,7 @@ use crate::{
 
 /// Run the token service here, with an embedded DynamoDB
 ///
-/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured.
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, AUTHORIZATION_DETAILS_TYPES, CLIENT_CACHE_TTL, KEYS_CACHE_TTL and LOG_LEVEL are honoured.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
 pub struct Args {
@@ -48,8 +48,15 @@ pub struct Args {
 
 const KEYS_FILE: &str = "signing-keys.json";
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 6] =
-    ["ISSUER", "DIALECTS", "ACCESS_TOKEN_LIFETIME", "CLIENT_CACHE_TTL", "KEYS_CACHE_TTL", "LOG_LEVEL"];
+const HONOURED: [&str; 7] = [
+    "ISSUER",
+    "DIALECTS",
+    "ACCESS_TOKEN_LIFETIME",
+    "AUTHORIZATION_DETAILS_TYPES",
+    "CLIENT_CACHE_TTL",
+    "KEYS_CACHE_TTL",
+    "LOG_LEVEL",
+];
 
 /// Carries out `mintlet serve`.
 ///

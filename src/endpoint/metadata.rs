@@ -20,6 +20,8 @@ struct Metadata<'a> {
     response_types_supported: [&'static str; 0],
     grant_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    authorization_details_types_supported: &'a [String],
     // Required by OpenID Connect Discovery section 3; `sub` is the same for every audience.
     subject_types_supported: [&'static str; 1],
 }
@@ -35,9 +37,10 @@ struct IssuedTokens {
 
 /// The metadata of an issuer, of whose dialects those in `dialects` are on.
 ///
+/// `authorization_details_types` is what to announce of RFC 9396 (section 10); which a client may ask for is its record's.
 /// It describes the plain OAuth 2.0 endpoint, or if that is off, the first that is on.
 #[must_use]
-pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
+pub fn metadata(issuer: &str, dialects: &[&'static str], authorization_details_types: &[String]) -> Response {
     let described = DIALECTS.iter().find(|dialect| dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
     let base = issuer.trim_end_matches('/');
     let oauth2 = Dialect::oauth2();
@@ -55,6 +58,7 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
         response_types_supported: [],
         grant_types_supported: described.policy.grant_types.iter().copied().map(GrantType::as_str).collect(),
         token_endpoint_auth_methods_supported: auth_methods(described),
+        authorization_details_types_supported: authorization_details_types,
         subject_types_supported: ["public"],
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())

@@ -128,6 +128,24 @@ for (const id of ['rs256', 'es256', 'eddsa']) {
   })
 }
 
+test('openid-client exchanges a token for one of less scope that names who acts', async () => {
+  const accessToken = 'urn:ietf:params:oauth:token-type:access_token'
+  const { access_token: subject_token } = await ask(clientOf('rs256'))
+  const config = await discover(clientOf('gateway'), openid.ClientSecretBasic)
+  const { access_token: actor_token } = await openid.clientCredentialsGrant(config)
+  const answer = await openid.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:token-exchange', {
+    subject_token,
+    subject_token_type: accessToken,
+    actor_token,
+    actor_token_type: accessToken,
+    scope: 'read',
+    resource: audience,
+  })
+  assert.deepEqual([answer.scope, answer.issued_token_type], ['read', accessToken])
+  const { sub, client_id, act } = await openid.tokenIntrospection(config, answer.access_token)
+  assert.deepEqual([sub, client_id, act], ['rs256', 'gateway', { sub: 'gateway', client_id: 'gateway' }])
+})
+
 test('a refusal is understood', async () => {
   const client = { client_id: 'rs256', client_secret: 'not-the-secret' }
   await assert.rejects(ask(client), (error) => {

@@ -45,6 +45,16 @@ async fn the_metadata_is_only_what_is_on() {
 }
 
 #[tokio::test]
+async fn the_metadata_announces_the_types_of_authorization_details_that_are_configured() {
+    let types = |settings: &mut mintlet::service::Settings| {
+        settings.authorization_details_types = vec!["payment".to_owned(), "account".to_owned()];
+    };
+    let world = World::with(json!([]), &[Alg::ES256], types, 0).await;
+    let metadata = body(&world.send(Ask::get(METADATA[0])).await.response);
+    assert_eq!(metadata["authorization_details_types_supported"], json!(["payment", "account"]));
+}
+
+#[tokio::test]
 async fn the_metadata_describes_a_dialect_that_is_on() {
     for (on, path, methods) in [
         ("screening-eagle", "/api/id/v1/auth/token", json!(["client_secret_basic"])),

@@ -195,6 +195,7 @@ async fn a_token_that_is_bound_to_a_key_is_not_exchanged() {
             base_path: String::new(),
             dialects: vec!["oauth2"],
             access_token_lifetime: mintlet::oauth::client::Lifetime::default(),
+            authorization_details_types: Vec::new(),
         };
         (TokenService::new(settings, store, Held(std::sync::Arc::new(ring))), token.unwrap())
     };

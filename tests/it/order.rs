@@ -93,6 +93,7 @@ async fn keys_that_cannot_be_had_are_503_for_a_right_secret_alone() {
         base_path: String::new(),
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
+        authorization_details_types: Vec::new(),
     };
     let nowhere = tempfile::tempdir().unwrap().path().join("keys.json");
     let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);

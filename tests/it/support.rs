@@ -59,6 +59,7 @@ impl World {
             base_path: String::new(),
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
+            authorization_details_types: Vec::new(),
         };
         change(&mut settings);
         let keys = HeldKeys::new(Source::Inline(ring(algs)), 300);
