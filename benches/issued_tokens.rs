@@ -3,6 +3,7 @@
 //! ratios, not machines.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a benchmark measures time, and stops if it cannot"
 )]

@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(serde_json::to_value(&details).unwrap(), json);
         }
         for bad in [
-            "".to_owned(),
+            String::new(),
             "x".to_owned(),
             "[]".to_owned(),
             "{}".to_owned(),
