@@ -81,6 +81,7 @@ fn service(ring: &RingDocument, client: &Arc<Client>, requires_dpop_nonce: bool)
         base_path: String::new(),
         dialects: vec!["oauth2"],
         access_token_lifetime: Lifetime::default(),
+        authorization_details_types: Vec::new(),
         requires_dpop_nonce,
         mutual_tls: None,
     };

@@ -261,6 +261,7 @@ fn service_for(alg: Alg, key: Option<&Jwk>) -> (TokenService<AtHand, HeldKeys>, 
         access_token_lifetime: Lifetime::default(),
         requires_dpop_nonce: false,
         mutual_tls: None,
+        authorization_details_types: Vec::new(),
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));

@@ -15,6 +15,7 @@
 //! | `CLAIMS_HOOK_FUNCTION` | a Lambda function to ask before a token is signed: name or ARN | no function is asked |
 //! | `CLAIMS_HOOK_URL` | a stand-in for it on this machine: `http`, on a loopback address | |
 //! | `CLAIMS_HOOK_TIMEOUT` | seconds for which its answer is waited for: 1 to 5 | `1` |
+//! | `AUTHORIZATION_DETAILS_TYPES` | the types of `authorization_details` that the metadata announces (RFC 9396), separated by commas; which a client may ask for is in its record | none |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
@@ -155,6 +156,10 @@ impl Config {
                     .read("DPOP_NONCE", |text| parse_switch(text, "required").ok_or("is not required or off"))
                     .unwrap_or_default(),
                 mutual_tls: vars.mutual_tls(),
+                authorization_details_types: vars
+                    .text("AUTHORIZATION_DETAILS_TYPES")
+                    .map(|text| text.split(',').map(|name| name.trim().to_owned()).collect())
+                    .unwrap_or_default(),
             },
             clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
             state_table: vars.text("STATE_TABLE").unwrap_or_else(|| STATE_TABLE.to_owned()),
@@ -389,6 +394,7 @@ mod tests {
         assert!(!read(&[("DPOP_NONCE", "off")]).unwrap().settings.requires_dpop_nonce);
         assert_eq!(config.settings.dialects, ["oauth2", "screening-eagle", "frontier", "eventhos"]);
         assert_eq!(config.log_level, LevelFilter::INFO);
+        assert_eq!(config.settings.authorization_details_types, [""; 0]);
     }
 
     #[test]

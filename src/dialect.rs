@@ -154,6 +154,8 @@ fn write_claims<O: Serialize>(
         jti: stamp.jti,
         client_id: issue.client.client_id.as_str(),
         cnf: issue.confirmation.as_ref(),
+        act: issue.exchanged.as_ref().and_then(|exchanged| exchanged.act.as_ref()),
+        authorization_details: issue.authorization_details.as_ref(),
         own,
         extra: Extra { added: &issue.added_claims, claims: &issue.client.claims, own: own_names },
     };

@@ -1,6 +1,9 @@
-//! What stands around the token endpoint: the routes, the published keys, the metadata, health.
+//! What stands around the token endpoint: the routes, introspection and revocation, the published keys, the metadata, health.
 
+pub mod introspect;
+pub mod issued_token;
 mod metadata;
+pub mod revoke;
 
 use http::{HeaderValue, StatusCode, header};
 
@@ -15,6 +18,10 @@ use crate::{
 pub enum Route {
     /// A dialect's token endpoint.
     Token(&'static Dialect),
+    /// Token introspection (RFC 7662), of the plain OAuth 2.0 dialect.
+    Introspect,
+    /// Token revocation (RFC 7009), of the plain OAuth 2.0 dialect.
+    Revoke,
     /// The published keys (RFC 7517).
     Jwks,
     /// The server's metadata (RFC 8414, OpenID Connect Discovery).
@@ -30,6 +37,8 @@ impl Route {
     #[must_use]
     pub fn of(path: &str, dialects: &[&'static str]) -> Self {
         match path {
+            INTROSPECTION_PATH if dialects.contains(&Dialect::oauth2().name) => Self::Introspect,
+            REVOCATION_PATH if dialects.contains(&Dialect::oauth2().name) => Self::Revoke,
             JWKS_PATH | "/oauth2/jwks" | "/v1beta1/auth/jwks" => Self::Jwks,
             "/.well-known/oauth-authorization-server" | "/.well-known/openid-configuration" => Self::Metadata,
             "/health" => Self::Health,
@@ -45,6 +54,8 @@ impl Route {
     pub fn name(self) -> &'static str {
         match self {
             Self::Token(dialect) => dialect.name,
+            Self::Introspect => "introspect",
+            Self::Revoke => "revoke",
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
             Self::Health => "health",
@@ -56,7 +67,7 @@ impl Route {
     #[must_use]
     pub fn allow(self) -> &'static str {
         match self {
-            Self::Token(_) => "POST",
+            Self::Token(_) | Self::Introspect | Self::Revoke => "POST",
             Self::Jwks | Self::Metadata | Self::Health | Self::Unknown => "GET, HEAD",
         }
     }
@@ -69,6 +80,10 @@ pub fn is_route(path: &str) -> bool {
     !matches!(Route::of(path, &all), Route::Unknown)
 }
 
+/// The path of token introspection.
+pub const INTROSPECTION_PATH: &str = "/oauth2/introspect";
+/// The path of token revocation.
+pub const REVOCATION_PATH: &str = "/oauth2/revoke";
 /// The path of the published keys that the metadata names.
 pub const JWKS_PATH: &str = "/.well-known/jwks.json";
 

@@ -5,13 +5,18 @@
 
 pub mod client_credentials;
 pub mod jwt_bearer;
+pub mod target;
+pub mod token_exchange;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use self::token_exchange::Exchanged;
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
+    access_token::AccessToken,
+    authorization_details::AuthorizationDetails,
     certificate::{self, Certificate},
     claims_hook::Question,
     client::{Client, ClientId},
@@ -59,12 +64,14 @@ pub enum GrantRequest {
     ClientCredentials(client_credentials::Request),
     /// RFC 7523 section 2.1.
     JwtBearer(Box<jwt_bearer::Request>),
+    /// RFC 8693.
+    TokenExchange(Box<token_exchange::Request>),
 }
 
 /// The keys to read, computed from the request alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// The clients that the request's credentials can be of: none, one, or two.
+    /// The clients that the request's credentials can be of: none, one, or two; and those of the tokens it presents.
     pub client_ids: Vec<ClientId>,
     /// The rows of the state table that its rules ask for.
     pub rows: Vec<StateRow>,
@@ -90,11 +97,11 @@ pub struct Moment {
 
 /// What was decided: data that can be logged, compared and carried out.
 #[derive(Debug)]
-pub struct Decision {
+pub struct Decision<T = Issue> {
     /// What to store before the outcome may be told.
     pub writes: Vec<Write>,
-    /// A token to issue, or why not.
-    pub outcome: Result<Issue, Reason>,
+    /// A token to issue, or what else was asked for; or why not.
+    pub outcome: Result<T, Reason>,
     /// The client that was proven, if it came so far.
     pub proven: Option<Proven>,
 }
@@ -108,7 +115,7 @@ pub struct Issue {
     pub scope: Scope,
     /// The audiences; at least one.
     pub audience: Vec<String>,
-    /// The client's own lifetime in seconds, if it has one.
+    /// The lifetime in seconds, if the client or its resource has one.
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
@@ -116,13 +123,37 @@ pub struct Issue {
     pub confirmation: Option<Confirmation>,
     /// Claims that the claims hook adds.
     pub added_claims: Map<String, Value>,
+    /// What was asked for beyond scope (RFC 9396).
+    pub authorization_details: Option<AuthorizationDetails>,
+    /// What comes of the token that was exchanged for it (RFC 8693).
+    pub exchanged: Option<Exchanged>,
+}
+
+impl Lookups {
+    /// Adds what says whether a token that was presented is still good.
+    pub fn add(&mut self, token: &AccessToken) {
+        if !self.client_ids.contains(&token.client_id) {
+            self.client_ids.push(token.client_id.clone());
+        }
+        self.rows.extend(token.revocations());
+    }
+}
+
+impl Facts {
+    /// Whether a token of ours that has not expired is still good: it was not revoked, and its client may have tokens.
+    #[must_use]
+    pub fn is_active(&self, token: &AccessToken) -> bool {
+        let client = self.clients.iter().find(|client| client.client_id == token.client_id);
+        client.is_some_and(|client| !client.disabled) && !token.is_revoked(&self.state)
+    }
 }
 
 impl Issue {
-    /// `sub`: the client's subject, or else its id (RFC 9068 section 2.2).
+    /// `sub`: that of the token exchanged, or the client's subject, or else its id (RFC 9068 section 2.2).
     #[must_use]
     pub fn subject(&self) -> &str {
-        self.client.subject.as_deref().unwrap_or(self.client.client_id.as_str())
+        let exchanged = self.exchanged.as_ref().map(|exchanged| exchanged.subject.as_str());
+        exchanged.or(self.client.subject.as_deref()).unwrap_or(self.client.client_id.as_str())
     }
 
     /// `token_type`: how the token is to be used (RFC 6750 section 6.1.1, RFC 9449 section 5).
@@ -179,6 +210,10 @@ impl TokenRequest {
                 };
                 (credentials, GrantRequest::JwtBearer(Box::new(request)))
             }
+            GrantType::TokenExchange => {
+                let credentials = Credentials::read(authorization, params, certificate.as_ref(), policy.auth)?;
+                (Some(credentials), GrantRequest::TokenExchange(Box::new(token_exchange::Request::read(params))))
+            }
         };
         Ok(Self { credentials, grant, proof: None, certificate, policy })
     }
@@ -186,15 +221,26 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        let mut client_ids: Vec<_> = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        let client_ids = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        let mut lookups = Lookups { client_ids, rows: Vec::new() };
         match &self.grant {
             GrantRequest::ClientCredentials(_) => {}
             GrantRequest::JwtBearer(grant) => {
                 let id = ClientId::parse(grant.unverified_client_id()).ok();
-                client_ids.extend(id.filter(|id| !client_ids.contains(id)));
+                lookups.client_ids.extend(id.filter(|id| !lookups.client_ids.contains(id)));
             }
+            GrantRequest::TokenExchange(grant) => grant.add_lookups(&mut lookups),
         }
-        Lookups { client_ids, rows: Vec::new() }
+        lookups
+    }
+
+    /// Of a request that presents tokens of ours, the part whose rules need them verified. That takes the key ring, which is in
+    /// memory, and comes before the look-ups, which are for what the tokens are.
+    pub fn exchange(&mut self) -> Option<&mut token_exchange::Request> {
+        match &mut self.grant {
+            GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => None,
+            GrantRequest::TokenExchange(grant) => Some(grant),
+        }
     }
 
     /// The client that it says it is of, as it was sent.
@@ -202,7 +248,7 @@ impl TokenRequest {
     pub fn unverified_client_id(&self) -> Option<&str> {
         let presented = self.credentials.as_ref().and_then(|credentials| credentials.presented.client_ids().next());
         match &self.grant {
-            GrantRequest::ClientCredentials(_) => presented,
+            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => presented,
             GrantRequest::JwtBearer(grant) => presented.or(Some(grant.unverified_client_id())),
         }
     }
@@ -213,6 +259,7 @@ impl TokenRequest {
         match self.grant {
             GrantRequest::ClientCredentials(_) => GrantType::ClientCredentials,
             GrantRequest::JwtBearer(_) => GrantType::JwtBearer,
+            GrantRequest::TokenExchange(_) => GrantType::TokenExchange,
         }
     }
 
@@ -228,7 +275,9 @@ impl TokenRequest {
         let credentials = self.credentials.as_ref();
         let authenticated = credentials.map(|it| it.prove(&facts.clients, server, now)).transpose()?;
         match &self.grant {
-            GrantRequest::ClientCredentials(_) => authenticated.ok_or(Reason::NoCredentials),
+            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => {
+                authenticated.ok_or(Reason::NoCredentials)
+            }
             GrantRequest::JwtBearer(grant) => grant.prove(authenticated, &facts.clients, server, now),
         }
     }
@@ -246,6 +295,7 @@ pub fn decide(request: &TokenRequest, facts: &Facts, server: &Server<'_>, moment
         .and_then(|()| match &request.grant {
             GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
             GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
+            GrantRequest::TokenExchange(grant) => grant.decide(&proven.client, facts),
         })
         .and_then(|issue| Ok(Issue { confirmation: request.confirmation(&proven.client)?, ..issue }));
     // A request that is refused uses nothing up.

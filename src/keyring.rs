@@ -13,7 +13,7 @@ pub use self::{
     document::{KeyRecord, RingDocument, RingFault},
     signing_key::{KeyFault, SigningKey},
 };
-use crate::oauth::{client::Lifetime, jwt::Alg};
+use crate::oauth::{access_token::AccessToken, client::Lifetime, jwt::Alg};
 
 /// The longest that an instance may go on with a ring that it cannot read again, in seconds. Longer would keep a revoked key alive.
 pub const MAX_HELD_SECONDS: u64 = 24 * 60 * 60;
@@ -89,6 +89,15 @@ impl KeyRing {
         let signs_on = |held: &&RingKey| held.retire_at.is_none_or(|retire_at| now < retire_at);
         let in_use = self.keys.iter().filter(|held| held.long_lived_until.is_none()).filter(signs_on);
         in_use.map(|held| now.saturating_sub(held.created_at)).min()
+    }
+
+    /// The access token that a text is, if a key of this ring signed it for `issuer` and it is good at `now`. Any other text,
+    /// of whatever length and kind, is `None`.
+    #[must_use]
+    pub fn verify(&self, token: &str, issuer: &str, now: u64) -> Option<AccessToken> {
+        let published = self.keys.iter().filter(|held| held.is_published(now));
+        let claims = published.map(|held| &held.key).find_map(|key| key.open(token))?;
+        AccessToken::of(serde_json::from_slice(&claims).ok()?, issuer, now)
     }
 
     /// Every key, newest first.

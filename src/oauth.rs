@@ -2,7 +2,9 @@
 //!
 //! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
 
+pub mod access_token;
 pub mod assertion;
+pub mod authorization_details;
 pub mod certificate;
 pub mod claims;
 pub mod claims_hook;
@@ -16,6 +18,7 @@ pub mod jwk;
 pub mod jws;
 pub mod jwt;
 pub mod params;
+pub mod resource;
 pub mod scope;
 pub mod secret;
 pub mod state;

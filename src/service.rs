@@ -1,5 +1,6 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod issued_tokens;
 mod mutual_tls;
 mod record;
 
@@ -131,6 +132,8 @@ pub struct Settings {
     pub dialects: Vec<&'static str>,
     /// The lifetime of access tokens whose client has none of its own.
     pub access_token_lifetime: Lifetime,
+    /// The types of `authorization_details` (RFC 9396) that the metadata announces.
+    pub authorization_details_types: Vec<String>,
     /// Whether a `DPoP` proof needs a nonce of the server's.
     pub requires_dpop_nonce: bool,
     /// Where client certificates come from, if any are taken.
@@ -187,6 +190,8 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         let work = async {
             match route {
                 Route::Token(dialect) => self.token(dialect, issuer, call, moment, &mut record, &mut nonce).await,
+                Route::Introspect => self.introspect(issuer, call, moment, &mut record).await,
+                Route::Revoke => self.revoke(issuer, call, moment, &mut record).await,
                 around => self.around(around, issuer, call, moment, &mut record).await,
             }
         };
@@ -233,15 +238,16 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         record.identify(&request);
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let server = Server { issuer, token_path: dialect.path };
+        if let Some(exchange) = request.exchange() {
+            let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+            exchange.verify(&ring, issuer, moment.now);
+        }
         if dialect.policy.dpop && call.headers.contains_key(&DPOP) {
             request.proof = Some(self.proof(&server, call, moment, record, nonce).await?);
         }
 
-        let Decision { writes, outcome, proven } = self.decide(&request, &server, moment, record).await?;
-        if let Some(proven) = proven {
-            record.authenticated(proven);
-        }
-        let mut issue = outcome?;
+        let decide = |facts: &Facts| grant::decide(&request, facts, &server, moment);
+        let (mut issue, writes) = self.consider(&request.lookups(), moment, record, decide).await?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         if let Some(hook) = &self.hook {
@@ -250,11 +256,11 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
             issue.added_claims = record.consulted(consulted)?;
         }
         // Last of all that can fail: what is good once only is used up by a token and by nothing else.
-        if !writes.is_empty() {
-            self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
-        }
+        self.commit(&writes, moment, record).await?;
 
-        let expires_in = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
+        let lifetime = issue.lifetime.unwrap_or(self.settings.access_token_lifetime.as_seconds());
+        let left = issue.exchanged.as_ref().map(|exchanged| exchanged.not_after.saturating_sub(moment.now));
+        let expires_in = left.map_or(lifetime, |left| lifetime.min(left));
         let stamp = Stamp {
             issuer,
             issued_at: moment.now,
@@ -269,25 +275,36 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
     }
 
-    // What is to become of the request: by what is remembered, and again by what is stored if that could make a difference.
-    async fn decide(
+    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference.
+    async fn consider<T>(
         &self,
-        request: &TokenRequest,
-        server: &Server<'_>,
+        lookups: &Lookups,
         moment: &Moment,
         record: &mut Record,
-    ) -> Result<Decision, Reason> {
-        let lookups = request.lookups();
-        let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        decide: impl Fn(&Facts) -> Decision<T>,
+    ) -> Result<(T, Vec<Write>), Reason> {
+        let loaded = self.store.load(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
-        let decision = grant::decide(request, &loaded.facts, server, moment);
-        if !decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
-            return Ok(decision);
+        let mut decision = decide(&loaded.facts);
+        if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
+            let reloaded = self.store.reload(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+            if let Some(reloaded) = reloaded {
+                record.store = reloaded.took;
+                decision = decide(&reloaded.facts);
+            }
         }
-        let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-        let Some(reloaded) = reloaded else { return Ok(decision) };
-        record.store = reloaded.took;
-        Ok(grant::decide(request, &reloaded.facts, server, moment))
+        let Decision { writes, outcome, proven } = decision;
+        if let Some(proven) = proven {
+            record.authenticated(proven);
+        }
+        Ok((outcome?, writes))
+    }
+
+    async fn commit(&self, writes: &[Write], moment: &Moment, record: &mut Record) -> Result<(), Reason> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.store.commit(writes, moment.now).await.map_err(|fault| record.write_fault(fault))
     }
 
     // A proof that is good here and now. While proofs need nonces, `nonce` becomes the one that the next proof is to have.
@@ -344,12 +361,13 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
                 let mutual_tls = self.settings.mutual_tls.as_ref();
                 let on = SwitchedOn {
                     dialects: &self.settings.dialects,
+                    authorization_details_types: &self.settings.authorization_details_types,
                     mutual_tls: mutual_tls.is_some(),
                     mtls_base_url: mutual_tls.and_then(|mutual_tls| mutual_tls.base_url.as_deref()),
                 };
                 Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, on))
             }
-            Route::Token(_) | Route::Unknown => Err(Reason::UnknownPath),
+            Route::Token(_) | Route::Introspect | Route::Revoke | Route::Unknown => Err(Reason::UnknownPath),
         }
     }
 }

@@ -5,6 +5,7 @@ mod keys;
 mod listing;
 mod long_lived;
 mod public_key;
+mod revoke_tokens;
 mod secrets;
 
 use std::path::PathBuf;
@@ -131,6 +132,12 @@ enum Command {
         after_help = "Example:\n  mintlet client key generate --local --client-id billing --out billing.pem"
     )]
     Key(Keys),
+    /// Revoke all access tokens that a client has so far
+    ///
+    /// Introspection says at once that they are not active, and they are not exchanged. A verifier that goes by the published
+    /// keys alone takes them until they expire.
+    #[command(after_help = "Example:\n  mintlet client revoke-tokens --local --client-id billing")]
+    RevokeTokens(One),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -168,6 +175,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         Command::LongLivedToken(issuing) => target.issue_long_lived(issuing).await,
         Command::LongLivedTokens(command) => target.long_lived_tokens(command).await,
         Command::Key(keys) => keys.run(&target, &target.clients().await?).await,
+        Command::RevokeTokens(one) => target.revoke_tokens(&one).await,
     }
 }
 

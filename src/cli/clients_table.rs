@@ -40,7 +40,7 @@ pub enum Applied {
     Unchanged,
 }
 
-const ALG: &str = "access_token_signed_response_alg";
+const ALGS: [&str; 2] = ["access_token_signed_response_alg", "introspection_signed_response_alg"];
 // DynamoDB takes 100 items and 4 MB in one transaction; a client is 64 KiB at most.
 const MAX_TRANSACTION: usize = 60;
 
@@ -101,13 +101,13 @@ impl ClientsTable {
     /// # Errors
     /// If the table cannot be read.
     pub async fn algs(&self) -> Result<Vec<Alg>, Failure> {
-        let scan = self.sdk.scan().table_name(&self.table).consistent_read(true).projection_expression(ALG);
-        let scan = scan.filter_expression(format!("attribute_exists({ALG})"));
+        let scan = self.sdk.scan().table_name(&self.table).consistent_read(true).projection_expression(ALGS.join(", "));
+        let scan = scan.filter_expression(ALGS.map(|name| format!("attribute_exists({name})")).join(" OR "));
         let mut items = scan.into_paginator().items().send();
         let mut named: Vec<String> = Vec::new();
         while let Some(item) = items.next().await {
             let item = item.map_err(|error| Failure::of_table(&self.table, error))?;
-            named.extend(item.get(ALG).and_then(|value| value.as_s().ok()).cloned());
+            named.extend(ALGS.iter().filter_map(|name| item.get(*name)?.as_s().ok()).cloned());
             named.sort_unstable();
             named.dedup();
         }

@@ -293,7 +293,7 @@ mod tests {
                 r#"clients[1] ("bad"): client_secrets[1]: not 1 to 4096 bytes without control characters"#,
                 r#"clients[1] ("bad"): client_secrets[2].note: no such attribute"#,
                 r#"clients[1] ("bad"): access_token_lifetime: not 60 to 86400 seconds"#,
-                r#"clients[1] ("bad"): grant_types[0]: unknown variant `password`, expected `client_credentials` or `urn:ietf:params:oauth:grant-type:jwt-bearer`"#,
+                r#"clients[1] ("bad"): grant_types[0]: unknown variant `password`, expected one of `client_credentials`, `urn:ietf:params:oauth:grant-type:jwt-bearer`, `urn:ietf:params:oauth:grant-type:token-exchange`"#,
                 r#"clients[1] ("bad"): jwks: keys[0]: has a member of a private or symmetric key: register the public key only"#,
                 r#"clients[1] ("bad"): scope: not a list of scope tokens separated by single spaces (RFC 6749 section 3.3)"#,
                 r#"clients[1] ("bad"): colour: no such attribute"#,

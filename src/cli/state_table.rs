@@ -18,6 +18,7 @@ use crate::{
         secret_use,
     },
     grant::{StateRow, Write},
+    oauth::client::ClientId,
     service::{Store as _, WriteFault},
 };
 
@@ -49,6 +50,8 @@ pub type LastUsed = HashMap<String, HashMap<String, u64>>;
 // DynamoDB takes 100 keys at once, and may leave some of them for another try.
 const MAX_BATCH: usize = 100;
 const MAX_TRIES: u32 = 8;
+// Longer than any token lives, those that are issued for years among them. It is one small row per client.
+const CLIENT_REVOKED_SECONDS: u64 = 10 * 366 * 24 * 60 * 60;
 // Before the `jti`, so that no token is called as the row's key is.
 const TOKEN: &str = "jti#";
 
@@ -147,9 +150,22 @@ impl StateTable {
         }
         let row = StateRow::RevokedToken { jti: token.jti.clone() };
         let write = Write::Put { row, expires_at: token.expires_at, at: now };
-        // As the function itself would, so that there is one form of the row. No client is read.
+        self.write(write, now).await.map(|()| true)
+    }
+
+    /// Revokes all tokens of a client that were issued until `now`.
+    ///
+    /// # Errors
+    /// If the table refuses.
+    pub async fn revoke_client(&self, client_id: ClientId, now: u64) -> Result<(), Failure> {
+        let row = StateRow::RevokedClient { client_id };
+        self.write(Write::Put { row, expires_at: now.saturating_add(CLIENT_REVOKED_SECONDS), at: now }, now).await
+    }
+
+    // As the function itself would, so that there is one form of the row. No client is read.
+    async fn write(&self, write: Write, now: u64) -> Result<(), Failure> {
         let store = DynamoDb::new(self.sdk.clone(), "", &self.table);
-        store.commit(&[write], now).await.map(|()| true).map_err(|fault| match fault {
+        store.commit(&[write], now).await.map_err(|fault| match fault {
             WriteFault::Unavailable(detail) => Failure::new(format!("table {}: {detail}", self.table)),
             WriteFault::Lost(reason) => Failure::new(reason.name()),
         })

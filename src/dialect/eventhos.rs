@@ -120,7 +120,8 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         | ErrorCode::ScopeNotGranted
         | ErrorCode::InvalidTarget
         | ErrorCode::InvalidDpopProof
-        | ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, 400_400, reason.description()),
+        | ErrorCode::UseDpopNonce
+        | ErrorCode::InvalidAuthorizationDetails => (StatusCode::BAD_REQUEST, 400_400, reason.description()),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 400_405, reason.description()),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 400_413, reason.description()),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 400_404, reason.description()),

@@ -92,7 +92,8 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         | ErrorCode::ScopeNotGranted
         | ErrorCode::InvalidTarget
         | ErrorCode::InvalidDpopProof
-        | ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, 3),
+        | ErrorCode::UseDpopNonce
+        | ErrorCode::InvalidAuthorizationDetails => (StatusCode::BAD_REQUEST, 3),
         ErrorCode::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, 12),
         ErrorCode::ContentTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3),
         ErrorCode::NotFound => (StatusCode::NOT_FOUND, 5),

@@ -8,6 +8,7 @@ use crate::{
     grant::{Issue, Policy, jwt_bearer::JwtBearer},
     oauth::{
         assertion::AUTHORIZATION_GRANT,
+        authorization_details::AuthorizationDetails,
         client::ScopeClaim,
         client_auth::{AcceptedAuth, BasicEncoding},
         error::{ErrorCode, Reason},
@@ -20,7 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "oauth2",
     path: "/oauth2/token",
     policy: Policy {
-        grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
+        grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer, GrantType::TokenExchange],
         auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, private_key_jwt: true, certificate: true },
         jwt_bearer: Some(JwtBearer { rules: &AUTHORIZATION_GRANT, in_header: false }),
         refuses_long_lived: false,
@@ -52,6 +53,10 @@ struct Success<'a> {
     token_type: &'static str,
     expires_in: u64,
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a AuthorizationDetails>,
 }
 
 #[derive(Serialize)]
@@ -75,6 +80,8 @@ fn issued(issue: &Issue, issued: &Issued<'_>) -> (StatusCode, Vec<u8>) {
         token_type: issue.token_type(),
         expires_in: issued.expires_in,
         scope: issue.scope.as_str(),
+        issued_token_type: issue.exchanged.as_ref().map(|exchanged| exchanged.issued_token_type.as_str()),
+        authorization_details: issue.authorization_details.as_ref(),
     };
     (StatusCode::OK, json(&body))
 }
@@ -92,6 +99,7 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         ErrorCode::UnauthorizedClient | ErrorCode::LongLivedClient => (StatusCode::BAD_REQUEST, "unauthorized_client"),
         ErrorCode::MalformedScope | ErrorCode::ScopeNotGranted => (StatusCode::BAD_REQUEST, "invalid_scope"),
         ErrorCode::InvalidTarget => (StatusCode::BAD_REQUEST, "invalid_target"),
+        ErrorCode::InvalidAuthorizationDetails => (StatusCode::BAD_REQUEST, "invalid_authorization_details"),
         ErrorCode::InvalidGrant | ErrorCode::UnknownUser => (StatusCode::BAD_REQUEST, "invalid_grant"),
         ErrorCode::InvalidDpopProof => (StatusCode::BAD_REQUEST, "invalid_dpop_proof"),
         ErrorCode::UseDpopNonce => (StatusCode::BAD_REQUEST, "use_dpop_nonce"),

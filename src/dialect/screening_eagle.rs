@@ -90,7 +90,8 @@ fn refused(code: ErrorCode, reason: Reason) -> (StatusCode, Vec<u8>) {
         ErrorCode::UnauthorizedClient
         | ErrorCode::LongLivedClient
         | ErrorCode::ScopeNotGranted
-        | ErrorCode::InvalidTarget => StatusCode::FORBIDDEN,
+        | ErrorCode::InvalidTarget
+        | ErrorCode::InvalidAuthorizationDetails => StatusCode::FORBIDDEN,
         ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,

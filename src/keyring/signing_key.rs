@@ -1,14 +1,16 @@
 //! One key, parsed once, with its JOSE headers encoded once.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use aws_lc_rs::{
     error::Unspecified,
     hmac,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
-        Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+        ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _,
+        ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RSA_PSS_2048_8192_SHA256, RSA_PSS_SHA256,
+        RsaEncoding, RsaKeyPair, VerificationAlgorithm,
     },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -33,8 +35,11 @@ pub struct SigningKey {
     // `base64url(header).`, per `typ`.
     access_token_header: String,
     jwt_header: String,
+    token_introspection_header: String,
     public: Option<Jwk>,
     nonce_key: Option<NonceKey>,
+    // Parsed for the first token that comes back: most instances only sign.
+    verifying: OnceLock<Option<ParsedPublicKey>>,
 }
 
 enum Material {
@@ -106,11 +111,13 @@ impl SigningKey {
             nonce_key: nonce_key.map_err(|_| KeyFault::NotPkcs8)?,
             access_token_header: header(Typ::AccessToken),
             jwt_header: header(Typ::Jwt),
+            token_introspection_header: header(Typ::TokenIntrospection),
             kid: record.kid.clone(),
             thumbprint: jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyFault::NotPkcs8)?,
             alg: record.alg,
             material,
             public: (record.alg != Alg::HS256).then_some(jwk),
+            verifying: OnceLock::new(),
         })
     }
 
@@ -140,6 +147,7 @@ impl SigningKey {
         let header = match typ {
             Typ::AccessToken => &self.access_token_header,
             Typ::Jwt => &self.jwt_header,
+            Typ::TokenIntrospection => &self.token_introspection_header,
         };
         // The longest signature is RSA-8192's: 1366 characters. Most are far shorter; RSA-2048's has 342.
         let mut token = String::with_capacity(header.len() + claims.len().div_ceil(3) * 4 + 1 + 342);
@@ -169,6 +177,36 @@ impl SigningKey {
         self.nonce_key.as_ref()
     }
 
+    /// The claims of an access token that this key signed, as JSON; `None` for any other text.
+    ///
+    /// The header is compared and not read: one that this key would not have written, with another algorithm, `typ` or
+    /// member, is none of ours. So what it writes into headers has to stay as long as its tokens live.
+    #[must_use]
+    pub fn open(&self, token: &str) -> Option<Vec<u8>> {
+        let headers = [&self.access_token_header, &self.jwt_header];
+        let header = headers.into_iter().find(|header| token.starts_with(header.as_str()))?;
+        let (signed, signature) = token.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        if !self.verify(signed.as_bytes(), &signature) {
+            return None;
+        }
+        URL_SAFE_NO_PAD.decode(signed.get(header.len()..)?).ok()
+    }
+
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm: &'static dyn VerificationAlgorithm = match self.alg {
+            Alg::RS256 => &RSA_PKCS1_2048_8192_SHA256,
+            Alg::PS256 => &RSA_PSS_2048_8192_SHA256,
+            Alg::ES256 => &ECDSA_P256_SHA256_FIXED,
+            Alg::ES384 => &ECDSA_P384_SHA384_FIXED,
+            Alg::EdDSA => &ED25519,
+            Alg::HS256 => return self.material.verify_hmac(message, signature),
+        };
+        let parse = || ParsedPublicKey::new(algorithm, self.material.public_key()?).ok();
+        let key = self.verifying.get_or_init(parse).as_ref();
+        key.is_some_and(|key| key.verify_sig(message, signature).is_ok())
+    }
+
     /// The RFC 7638 thumbprint of the key, SHA-256 in base64url.
     #[must_use]
     pub(super) fn thumbprint(&self) -> &str {
@@ -187,6 +225,22 @@ impl Material {
             Self::Ec(key) => Ok(key.sign(&SystemRandom::new(), message)?.as_ref().to_vec()),
             Self::Ed(key) => Ok(key.try_sign(message)?.as_ref().to_vec()),
             Self::Hmac(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+        }
+    }
+
+    fn verify_hmac(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::Rsa(..) | Self::Ec(_) | Self::Ed(_) => false,
+        }
+    }
+
+    fn public_key(&self) -> Option<&[u8]> {
+        match self {
+            Self::Rsa(key, _) => Some(key.public_key().as_ref()),
+            Self::Ec(key) => Some(key.public_key().as_ref()),
+            Self::Ed(key) => Some(key.public_key().as_ref()),
+            Self::Hmac(_) => None,
         }
     }
 

@@ -1,12 +1,14 @@
 //! A registered client: the metadata of RFC 7591 section 2 under its own names, and what Mintlet adds to it.
 
+mod faults;
+
 use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    certificate::{Certificate, DistinguishedName, certificates},
+    certificate::DistinguishedName,
     jwk::Jwks,
     jwt::Alg,
     scope::Scope,
@@ -48,6 +50,19 @@ pub struct Client {
     /// The audiences the client may ask for, and gets when it asks for none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
+    /// Further resources that the client may ask for, each with its own bounds (RFC 8707).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_resources: Vec<AllowedResource>,
+    /// The types of `authorization_details` that it may ask for (RFC 9396 section 10).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details_types: Vec<String>,
+    /// The clients whose tokens it may exchange, besides its own (RFC 8693).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_token_clients: Vec<ClientId>,
+    /// What it is itself to other clients: the identifiers of a protected resource (RFC 9728 section 1.2). It may introspect
+    /// tokens that have one of them, or its `client_id`, in their `aud`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_identifiers: Vec<String>,
     /// The `sub` of its tokens. Absent: `client_id`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -60,6 +75,9 @@ pub struct Client {
     /// `dpop_bound_access_tokens` (RFC 9449 section 5.2): the client gets no token without a `DPoP` proof.
     #[serde(default, skip_serializing_if = "is_false")]
     pub dpop_bound_access_tokens: bool,
+    /// `introspection_signed_response_alg` (RFC 9701 section 6): the `alg` of signed introspection. Absent: the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub introspection_signed_response_alg: Option<Alg>,
     /// Whether the `scope` claim is one string or an array of tokens.
     #[serde(default)]
     pub scope_claim: ScopeClaim,
@@ -129,6 +147,19 @@ pub struct ClientSecret {
     pub expires_at: Option<u64>,
 }
 
+/// A resource that a client may ask for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AllowedResource {
+    /// Its identifier (RFC 8707 section 2), which stands in `aud`.
+    pub resource: String,
+    /// All that the client may ask for of it. Absent: all of its `scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// The lifetime of access tokens for it. Absent: the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token_lifetime: Option<Lifetime>,
+}
+
 /// What the eventhos dialect says of a client.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Eventhos {
@@ -161,7 +192,7 @@ pub enum ScopeClaim {
 pub struct ClientId(String);
 
 /// The lifetime of an access token in seconds: 60 to 86400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Lifetime(u64);
 
@@ -178,56 +209,6 @@ pub struct Version(u32);
 /// A value that one of this module's types cannot hold; displays what it would have to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfRange(pub &'static str);
-
-impl Client {
-    /// What is wrong with its attributes taken together: each fault's path and text.
-    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-        let scope = self.default_scope.as_ref().is_some_and(|scope| !scope.is_within(&self.scope));
-        let audience = self.audience.iter().any(String::is_empty);
-        let eventhos =
-            self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
-        [
-            scope.then_some(("default_scope", "not within scope")),
-            audience.then_some(("audience", "an empty string")),
-            eventhos.then_some(("eventhos.id", "neither a number nor a string")),
-            self.certificate_fault(),
-        ]
-        .into_iter()
-        .flatten()
-    }
-
-    // RFC 8705 sections 2.1.2 and 2.2.2.
-    fn certificate_fault(&self) -> Option<(&'static str, &'static str)> {
-        let texts = [&self.tls_client_auth_san_dns, &self.tls_client_auth_san_uri, &self.tls_client_auth_san_email];
-        let others = [self.tls_client_auth_subject_dn.is_some(), self.tls_client_auth_san_ip.is_some()];
-        let names = texts.iter().filter(|text| text.is_some()).count() + others.iter().filter(|name| **name).count();
-        if texts.into_iter().flatten().any(String::is_empty) {
-            return Some(("tls_client_auth_san_*", "an empty string"));
-        }
-        match self.token_endpoint_auth_method {
-            Some(ClientAuthMethod::TlsClientAuth) if names != 1 => Some((
-                "token_endpoint_auth_method",
-                "tls_client_auth needs exactly one of tls_client_auth_subject_dn and tls_client_auth_san_dns, _uri, _ip, _email",
-            )),
-            Some(ClientAuthMethod::TlsClientAuth) => None,
-            _ if names > 0 => Some(("tls_client_auth_*", "only for a token_endpoint_auth_method of tls_client_auth")),
-            Some(ClientAuthMethod::SelfSignedTlsClientAuth) => {
-                let mut registered = self.jwks.iter().flat_map(certificates);
-                let readable = registered.any(|der| Certificate::from_der(der).is_some());
-                (!readable).then_some((
-                    "token_endpoint_auth_method",
-                    "self_signed_tls_client_auth needs a jwks with a key whose x5c holds the certificate",
-                ))
-            }
-            Some(
-                ClientAuthMethod::ClientSecretBasic
-                | ClientAuthMethod::ClientSecretPost
-                | ClientAuthMethod::PrivateKeyJwt,
-            )
-            | None => None,
-        }
-    }
-}
 
 impl ClientId {
     /// Takes a client id that follows the grammar.

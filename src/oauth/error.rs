@@ -31,6 +31,8 @@ pub enum ErrorCode {
     ScopeNotGranted,
     /// RFC 8707 section 2 `invalid_target`.
     InvalidTarget,
+    /// RFC 9396 section 5 `invalid_authorization_details`.
+    InvalidAuthorizationDetails,
     /// RFC 6749 section 5.2 `invalid_grant`.
     InvalidGrant,
     /// `invalid_grant`, because there is no such user.
@@ -66,7 +68,7 @@ impl Reason {
 
 impl ErrorCode {
     /// Every outcome, for tests and documentation that walk through all of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::InvalidRequest,
         Self::MethodNotAllowed,
         Self::ContentTooLarge,
@@ -79,6 +81,7 @@ impl ErrorCode {
         Self::MalformedScope,
         Self::ScopeNotGranted,
         Self::InvalidTarget,
+        Self::InvalidAuthorizationDetails,
         Self::InvalidGrant,
         Self::UnknownUser,
         Self::LongLivedClient,
@@ -107,6 +110,7 @@ impl ErrorCode {
             | Self::MalformedScope
             | Self::ScopeNotGranted
             | Self::InvalidTarget
+            | Self::InvalidAuthorizationDetails
             | Self::InvalidGrant
             | Self::UnknownUser
             | Self::LongLivedClient
@@ -210,6 +214,8 @@ reasons! {
     MissingAssertion => InvalidRequest, "missing_assertion", "assertion is missing";
     /// No `grant_type`.
     MissingGrantType => InvalidRequest, "missing_grant_type", "grant_type is missing";
+    /// No `token` to introspect or to revoke.
+    MissingToken => InvalidRequest, "missing_token", "token is missing";
     /// A grant this route does not serve.
     UnsupportedGrantType => UnsupportedGrantType, "unsupported_grant_type", "This grant_type is not supported";
     /// No client authentication at all.
@@ -242,6 +248,8 @@ reasons! {
     GrantNotRegistered => UnauthorizedClient, "grant_not_registered", "The client may not use this grant_type";
     /// The client's tokens are bound to a certificate, and the request has none that can be read (RFC 8705 section 3).
     NoCertificateToBind => InvalidRequest, "no_certificate_to_bind", "The client's tokens are bound to a certificate, and the request came without one";
+    /// A token to revoke that was issued to another client.
+    TokenOfAnotherClient => UnauthorizedClient, "token_of_another_client", "The token was issued to another client";
     /// A scope outside RFC 6749's grammar.
     MalformedScope => MalformedScope, "malformed_scope", "The scope is malformed";
     /// A scope outside the client's registration.
@@ -252,6 +260,28 @@ reasons! {
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
     /// The claims hook denies the token.
     DeniedByHook => UnauthorizedClient, "denied_by_hook", "The client may not have this token";
+    /// `authorization_details` that are not JSON of RFC 9396, or too large or deep.
+    MalformedAuthorizationDetails => InvalidAuthorizationDetails, "malformed_authorization_details", "authorization_details is not an array of objects with a type, or too large";
+    /// `authorization_details` of a type that the client is not registered for, or beyond those of the token it exchanges.
+    AuthorizationDetailsNotGranted => InvalidAuthorizationDetails, "authorization_details_not_granted", "The client may not ask for these authorization_details";
+    /// No `subject_token` to exchange.
+    MissingSubjectToken => InvalidRequest, "missing_subject_token", "subject_token is missing";
+    /// A token without its type, or a type without its token (RFC 8693 section 2.1).
+    TokenWithoutType => InvalidRequest, "token_without_type", "A token and its type come together";
+    /// A token type other than those of our own access tokens.
+    TokenTypeNotTaken => InvalidRequest, "token_type_not_taken", "This token type is not supported";
+    /// A subject token that is no access token of ours, or no longer good.
+    SubjectTokenNotGood => InvalidRequest, "subject_token_not_good", "The subject_token is not an active access token of this server";
+    /// A subject token of a client whose tokens the client may not exchange.
+    SubjectTokenNotAllowed => InvalidRequest, "subject_token_not_allowed", "The client may not exchange the tokens of this client";
+    /// A subject token that is bound to a key.
+    SubjectTokenBound => InvalidRequest, "subject_token_bound", "A token that is bound to a key is not exchanged";
+    /// An actor token that is no access token of ours, or no longer good.
+    ActorTokenNotGood => InvalidRequest, "actor_token_not_good", "The actor_token is not an active access token of this server";
+    /// An actor token of another client, or one that acts for somebody itself.
+    ActorTokenNotAllowed => InvalidRequest, "actor_token_not_allowed", "The actor_token is not the client's own";
+    /// More have acted one for the other than a token may tell of.
+    TooManyActors => InvalidRequest, "too_many_actors", "The subject_token has been delegated too often";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
     /// The client's tokens are to be bound to a key, and there is no `DPoP` header, or the dialect reads none.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
+use super::authorization_details::AuthorizationDetails;
+
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alg {
@@ -56,6 +58,8 @@ pub enum Typ {
     AccessToken,
     /// `JWT` (RFC 7519 section 5.1).
     Jwt,
+    /// `token-introspection+jwt` (RFC 9701 section 5).
+    TokenIntrospection,
 }
 
 impl Typ {
@@ -65,6 +69,7 @@ impl Typ {
         match self {
             Self::AccessToken => "at+jwt",
             Self::Jwt => "JWT",
+            Self::TokenIntrospection => "token-introspection+jwt",
         }
     }
 }
@@ -93,6 +98,12 @@ pub struct Claims<'a, O: Serialize> {
     /// `cnf` (RFC 7800 section 3.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cnf: Option<&'a Confirmation>,
+    /// `act` (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<&'a Value>,
+    /// `authorization_details` (RFC 9396 section 9.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_details: Option<&'a AuthorizationDetails>,
     /// What only this dialect's tokens carry.
     #[serde(flatten)]
     pub own: O,
@@ -193,6 +204,8 @@ mod tests {
             jti: "j",
             client_id: "c",
             cnf: Some(&Confirmation { jkt: Some("k".to_owned()), x5t_s256: None }),
+            act: None,
+            authorization_details: None,
             own: json!({"gen": "system"}),
             extra: Extra { added: &Map::new(), claims: &claims, own: &["gen"] },
         };

@@ -39,6 +39,20 @@ pub enum Param {
     Resource,
     /// `audience` (RFC 8693 section 2.1, and what several vendors' clients send); may repeat.
     Audience,
+    /// `authorization_details` (RFC 9396 section 2).
+    AuthorizationDetails,
+    /// `subject_token` (RFC 8693 section 2.1).
+    SubjectToken,
+    /// `subject_token_type` (RFC 8693 section 2.1).
+    SubjectTokenType,
+    /// `actor_token` (RFC 8693 section 2.1).
+    ActorToken,
+    /// `actor_token_type` (RFC 8693 section 2.1).
+    ActorTokenType,
+    /// `requested_token_type` (RFC 8693 section 2.1).
+    RequestedTokenType,
+    /// `token` (RFC 7662 section 2.1, RFC 7009 section 2.1).
+    Token,
 }
 
 impl Param {
@@ -59,8 +73,42 @@ impl Param {
             "password" => Self::Password,
             "resource" => Self::Resource,
             "audience" => Self::Audience,
+            "authorization_details" => Self::AuthorizationDetails,
+            "subject_token" => Self::SubjectToken,
+            "subject_token_type" => Self::SubjectTokenType,
+            "actor_token" => Self::ActorToken,
+            "actor_token_type" => Self::ActorTokenType,
+            "requested_token_type" => Self::RequestedTokenType,
+            "token" => Self::Token,
             _ => return None,
         })
+    }
+
+    fn is_credential(self) -> bool {
+        match self {
+            Self::ClientSecret
+            | Self::ClientAssertion
+            | Self::Assertion
+            | Self::SubjectToken
+            | Self::ActorToken
+            | Self::Token => true,
+            Self::GrantType
+            | Self::Scope
+            | Self::ClientId
+            | Self::ClientAssertionType
+            | Self::Code
+            | Self::RedirectUri
+            | Self::CodeVerifier
+            | Self::RefreshToken
+            | Self::Username
+            | Self::Password
+            | Self::Resource
+            | Self::Audience
+            | Self::AuthorizationDetails
+            | Self::SubjectTokenType
+            | Self::ActorTokenType
+            | Self::RequestedTokenType => false,
+        }
     }
 
     fn may_repeat(self) -> bool {
@@ -157,11 +205,8 @@ impl fmt::Debug for Params {
 /// # Errors
 /// [`Reason::CredentialInQuery`].
 pub fn check_query(query: &str) -> Result<(), Reason> {
-    let carries_credential = form::pairs(query).any(|(name, _)| {
-        form::decode(name)
-            .and_then(|name| Param::named(&name))
-            .is_some_and(|param| matches!(param, Param::ClientSecret | Param::ClientAssertion | Param::Assertion))
-    });
+    let carries_credential = form::pairs(query)
+        .any(|(name, _)| form::decode(name).and_then(|name| Param::named(&name)).is_some_and(Param::is_credential));
     if carries_credential { Err(Reason::CredentialInQuery) } else { Ok(()) }
 }
 
@@ -268,7 +313,9 @@ mod tests {
     #[test]
     fn only_credentials_are_refused_in_the_query() {
         assert_eq!(check_query("scope=a&client_id=x"), Ok(()));
-        for query in ["client_secret=x", "a=b&client%5Fassertion=y", "assertion="] {
+        for query in
+            ["client_secret=x", "a=b&client%5Fassertion=y", "assertion=", "subject_token=x", "actor_token=x", "token=x"]
+        {
             assert_eq!(check_query(query), Err(Reason::CredentialInQuery), "{query}");
         }
     }

@@ -59,6 +59,12 @@ impl Scope {
         self.tokens().any(|held| held == token)
     }
 
+    /// The tokens that are in `other` too.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.tokens().filter(|token| other.contains(token)).collect::<Vec<_>>().join(" "))
+    }
+
     /// This scope less one token.
     #[must_use]
     pub fn without(&self, token: &str) -> Self {
@@ -135,5 +141,6 @@ mod tests {
         assert!(!Scope::parse("write admin").unwrap().is_within(&granted));
         assert_eq!(granted.without("write").as_str(), "read:all");
         assert_eq!(granted.without("read"), granted);
+        assert_eq!(granted.intersection(&Scope::parse("admin write read").unwrap()).as_str(), "write");
     }
 }

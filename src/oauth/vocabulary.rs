@@ -11,6 +11,9 @@ pub enum GrantType {
     /// RFC 7523 section 2.1.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
+    /// RFC 8693.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 impl GrantType {
@@ -20,6 +23,7 @@ impl GrantType {
         match self {
             Self::ClientCredentials => "client_credentials",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
@@ -79,6 +83,32 @@ impl ClientAuthMethod {
         match self {
             Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => true,
             Self::ClientSecretBasic | Self::ClientSecretPost | Self::PrivateKeyJwt => false,
+        }
+    }
+}
+
+/// `subject_token_type` and its kin (RFC 8693 section 3): the two names by which our access tokens, which are JWTs, go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    /// An access token.
+    AccessToken,
+    /// A JWT.
+    Jwt,
+}
+
+impl TokenType {
+    /// The type of that name, if it is one of these.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::AccessToken, Self::Jwt].into_iter().find(|known| known.as_str() == name)
+    }
+
+    /// Its registered name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
+            Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
         }
     }
 }

@@ -7,7 +7,12 @@ use serde_json::{Map, Value};
 use super::{Consulted, HookFault, KeysUnavailable, StoreFault, WriteFault};
 use crate::{
     grant::TokenRequest,
-    oauth::{claims_hook::Verdict, client_auth::Proven, error::Reason, vocabulary::ClientAuthMethod},
+    oauth::{
+        claims_hook::Verdict,
+        client_auth::{Credentials, Proven},
+        error::Reason,
+        vocabulary::ClientAuthMethod,
+    },
 };
 
 /// What is logged of a request: never a secret or a token.
@@ -46,6 +51,11 @@ impl Record {
         self.grant_type = Some(request.grant_type().as_str());
         self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
         self.client_id = request.unverified_client_id().map(str::to_owned);
+    }
+
+    pub(super) fn present(&mut self, credentials: &Credentials) {
+        self.auth_method = Some(credentials.method.as_str());
+        self.client_id = credentials.presented.client_ids().next().map(str::to_owned);
     }
 
     // Which of the two methods a certificate is of only the registration says.

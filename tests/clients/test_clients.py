@@ -1,4 +1,5 @@
-"""Python clients and verifiers against `mintlet serve`: Authlib and requests-oauthlib ask, PyJWT and Authlib verify."""
+"""Python clients and verifiers against `mintlet serve`: Authlib and requests-oauthlib ask, PyJWT and Authlib verify, Authlib
+introspects and revokes."""
 
 import json
 import os
@@ -91,6 +92,25 @@ def test_a_strict_rfc_9068_resource_server_takes_the_token_and_not_another_audie
     other = ResourceServer(issuer, "https://other.example.com")
     with pytest.raises(InvalidTokenError):
         other.validate_token(other.authenticate_token(token), ["read"], None)
+
+
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_authlib_introspects_a_token_and_revokes_it(issuer, method):
+    endpoints = metadata(issuer)
+    client = CLIENTS["rs256"]
+    token = by_authlib(issuer, client, method)["access_token"]
+    with AuthlibSession(client["client_id"], client["client_secret"], token_endpoint_auth_method=method) as session:
+        def introspect():
+            answer = session.introspect_token(endpoints["introspection_endpoint"], token, "access_token")
+            answer.raise_for_status()
+            return answer.json()
+
+        shown = introspect()
+        assert (shown["active"], shown["client_id"], shown["scope"], shown["aud"]) == (True, "rs256", "read", AUDIENCE)
+        for _ in range(2):
+            answer = session.revoke_token(endpoints["revocation_endpoint"], token, "access_token")
+            assert (answer.status_code, answer.json()) == (200, {})
+            assert introspect() == {"active": False}
 
 
 def test_a_refusal_is_understood(issuer):

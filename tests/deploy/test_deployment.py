@@ -177,10 +177,29 @@ def test_a_wrong_secret_and_an_unknown_client_are_answered_alike(stack):
     assert answers[0].content == answers[1].content
 
 
-@pytest.mark.parametrize("path", ["/oauth2/token", "/api/id/v1/auth/token", "/v1beta1/auth/token", "/auth/token"])
+@pytest.mark.parametrize("path", ["/oauth2/token", "/api/id/v1/auth/token", "/v1beta1/auth/token", "/auth/token", "/oauth2/introspect", "/oauth2/revoke"])
 def test_a_get_of_a_token_endpoint_is_answered_by_the_function(stack, path):
     answer = stack.get(path)
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_a_token_is_introspected_until_it_is_revoked(stack):
+    basic = ("batch-job", CLIENTS["batch-job"]["client_secret"])
+    body = {"token": token_of(ask_oauth2(stack.url))}
+
+    def introspect(**headers):
+        return requests.post(f"{stack.url}/oauth2/introspect", data=body, auth=basic, headers=headers, timeout=60)
+
+    assert introspect().json()["active"] is True
+    signed = introspect(Accept="application/token-introspection+jwt")
+    assert signed.headers["Content-Type"] == "application/token-introspection+jwt"
+    header = jwt.get_unverified_header(signed.text)
+    key = jwt.PyJWKSet.from_dict(stack.get("/.well-known/jwks.json").json())[header["kid"]]
+    claims = jwt.decode(signed.text, key, algorithms=["RS256"], issuer=stack.issuer, audience="batch-job")
+    assert (header["typ"], claims["token_introspection"]["active"]) == ("token-introspection+jwt", True)
+    revoked = requests.post(f"{stack.url}/oauth2/revoke", data=body, auth=basic, timeout=60)
+    assert (revoked.status_code, revoked.json()) == (200, {})
+    assert introspect().json() == {"active": False}
 
 
 @pytest.mark.parametrize("path", ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"])

@@ -41,6 +41,8 @@ ROUTES = {
     "ANY /api/id/v1/auth/token",
     "ANY /v1beta1/auth/token",
     "ANY /auth/token",
+    "ANY /oauth2/introspect",
+    "ANY /oauth2/revoke",
     "GET /.well-known/jwks.json",
     "GET /oauth2/jwks",
     "GET /v1beta1/auth/jwks",

@@ -36,12 +36,22 @@ async fn the_metadata_is_only_what_is_on() {
     let world = world(&[Alg::ES256]).await;
     let head = format!("200\n{NOT_STORED}");
     let expected = format!(
-        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","response_types_supported":[],"grant_types_supported":["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"],"subject_types_supported":["public"],"dpop_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"]}}"#
+        r#"{head}{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/oauth2/token","jwks_uri":"{ISSUER}/.well-known/jwks.json","introspection_endpoint":"{ISSUER}/oauth2/introspect","introspection_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","private_key_jwt"],"introspection_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"],"revocation_endpoint":"{ISSUER}/oauth2/revoke","revocation_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","private_key_jwt"],"revocation_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"],"response_types_supported":[],"grant_types_supported":["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer","urn:ietf:params:oauth:grant-type:token-exchange"],"token_endpoint_auth_methods_supported":["client_secret_basic","client_secret_post","private_key_jwt"],"token_endpoint_auth_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"],"subject_types_supported":["public"],"dpop_signing_alg_values_supported":["RS256","PS256","ES256","ES384","EdDSA","Ed25519"]}}"#
     );
     for path in METADATA {
         assert_eq!(whole(&world.send(Ask::get(path)).await.response), expected);
         assert_eq!(whole(&world.send(Ask::get(path).method(Method::HEAD)).await.response), expected);
     }
+}
+
+#[tokio::test]
+async fn the_metadata_announces_the_types_of_authorization_details_that_are_configured() {
+    let types = |settings: &mut mintlet::service::Settings| {
+        settings.authorization_details_types = vec!["payment".to_owned(), "account".to_owned()];
+    };
+    let world = World::with(json!([]), &[Alg::ES256], types, 0).await;
+    let metadata = body(&world.send(Ask::get(METADATA[0])).await.response);
+    assert_eq!(metadata["authorization_details_types_supported"], json!(["payment", "account"]));
 }
 
 #[tokio::test]

@@ -499,6 +499,38 @@ async fn a_jti_is_good_once_for_each_client() {
 }
 
 #[tokio::test]
+async fn an_assertion_introspects_and_revokes_once() {
+    let world = world().await;
+    let issued = world.send(Use::ClientAuthentication.ask(&es256().jwt(&claims("svc", "issue")))).await;
+    let token = token_in(&body(&issued.response)).to_owned();
+    let ask = |path: &str, jti: &str| {
+        let (kind, assertion) = (encode(ASSERTION_TYPE), es256().jwt(&claims("svc", jti)));
+        Ask::form(path, &format!("token={token}&client_assertion_type={kind}&client_assertion={}", encode(&assertion)))
+    };
+    for (path, jti, active) in [
+        ("/oauth2/introspect", "a", Some(true)),
+        ("/oauth2/revoke", "b", None),
+        ("/oauth2/introspect", "c", Some(false)),
+    ] {
+        let answer = world.send(ask(path, jti)).await;
+        assert_eq!(answer.response.status(), StatusCode::OK, "{path}");
+        assert_eq!(body(&answer.response).get("active").and_then(Value::as_bool), active, "{path}");
+        assert_eq!(answer.record.auth_method, Some("private_key_jwt"));
+        let again = world.send(ask(path, jti)).await;
+        assert_eq!(again.record.reason, Some(Reason::ClientAssertion(Replayed)), "{path}");
+        assert_eq!(again.response.status(), StatusCode::UNAUTHORIZED);
+    }
+    world
+        .refuses(
+            oauth2(),
+            "used up by introspection",
+            Use::ClientAuthentication.ask(&es256().jwt(&claims("svc", "a"))),
+            Reason::ClientAssertion(Replayed),
+        )
+        .await;
+}
+
+#[tokio::test]
 async fn of_fifty_that_send_one_assertion_at_once_one_wins() {
     let world = world().await;
     for used_as in USES {

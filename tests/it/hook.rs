@@ -107,6 +107,7 @@ impl Hooked {
             base_path: String::new(),
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
+            authorization_details_types: Vec::new(),
             requires_dpop_nonce: false,
             mutual_tls: None,
         };

@@ -1,11 +1,22 @@
 //! Long-lived tokens of eventhos clients: issued, verified, listed, revoked, on the real binary.
 
 use http::{Request, StatusCode};
+use mintlet::{
+    config::{CLIENTS_TABLE, STATE_TABLE},
+    edge::{
+        client_cache::CachedClients,
+        dynamodb::DynamoDb,
+        keys::{HeldKeys, Source},
+        moment,
+    },
+    oauth::client::Lifetime,
+    service::{Settings, TokenService},
+};
 use serde_json::{Value, json};
 
 use crate::{
     server::{Desk, failed, run, run_with, said, send},
-    support::{SECRET, parts},
+    support::{Ask, SECRET, body, parts},
 };
 
 const DAY: u64 = 86_400;
@@ -164,6 +175,40 @@ async fn a_long_lived_token_is_listed_without_itself_and_can_be_revoked() {
     let of_another =
         ["long-lived-tokens", "revoke", "--client-id", "billing", "--jti", second["jti"].as_str().unwrap()];
     assert!(desk.fails(&of_another).await.contains("client billing has no long-lived token"));
+}
+
+#[tokio::test]
+async fn introspection_knows_a_long_lived_token_until_it_is_revoked() {
+    let desk = desk().await;
+    let issued = [desk.json(&issue(&desk, "door", "30d")).await, desk.json(&issue(&desk, "door", "30d")).await];
+    // An instance that has read the keys since.
+    let settings = Settings {
+        issuer: Some(desk.server.url.clone()),
+        base_path: String::new(),
+        dialects: vec!["oauth2"],
+        access_token_lifetime: Lifetime::default(),
+        authorization_details_types: Vec::new(),
+        requires_dpop_nonce: false,
+        mutual_tls: None,
+    };
+    let store = CachedClients::new(DynamoDb::new(desk.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
+    let keys = HeldKeys::new(Source::File(format!("{}/signing-keys.json", desk.data()).into()), 300);
+    let service = TokenService::new(settings, store, keys);
+    let introspect = async |index: usize| {
+        let token = issued[index]["access_token"].as_str().unwrap();
+        let ask = Ask::form("/oauth2/introspect", &format!("client_id=door&client_secret={SECRET}&token={token}"));
+        let answer = service.respond(&ask.0, &moment::draw().unwrap()).await;
+        assert_eq!(answer.record.reason, None);
+        body(&answer.response)
+    };
+    let shown = introspect(0).await;
+    assert_eq!((&shown["active"], &shown["jti"]), (&json!(true), &issued[0]["jti"]));
+    let jti = issued[0]["jti"].as_str().unwrap();
+    said(&desk.run(&["long-lived-tokens", "revoke", "--client-id", "door", "--jti", jti]).await);
+    assert_eq!(introspect(0).await, json!({"active": false}));
+    assert_eq!(introspect(1).await["active"], true);
+    said(&desk.run(&["revoke-tokens", "--client-id", "door"]).await);
+    assert_eq!(introspect(1).await, json!({"active": false}));
 }
 
 #[tokio::test]

@@ -235,3 +235,25 @@ async fn a_faulty_file_is_refused_as_a_whole_with_every_fault_and_no_secret() {
     assert!(desk.fails(&["apply", "-f", &desk.file("clients.json", "{")]).await.contains("not JSON"));
     assert!(desk.fails(&["apply", "-f", "/nonexistent.json"]).await.starts_with("mintlet: /nonexistent.json: "));
 }
+
+#[tokio::test]
+async fn the_tokens_that_a_client_has_so_far_are_revoked_all_at_once() {
+    let desk = Desk::open().await;
+    let created = desk.json(&["create", "--client-id", "billing"]).await;
+    let basic = ("billing", created["client_secret"].as_str().unwrap());
+    let ask = async |path, form: &str| -> Value {
+        serde_json::from_slice(desk.server.post(path, basic, form).await.body()).unwrap()
+    };
+    let token =
+        ask("/oauth2/token", "grant_type=client_credentials").await["access_token"].as_str().unwrap().to_owned();
+    let introspect = format!("token={token}");
+    assert_eq!(ask("/oauth2/introspect", &introspect).await["active"], true);
+    let failure = desk.fails(&["revoke-tokens", "--client-id", "biling"]).await;
+    assert_eq!(failure, "mintlet: there is no client biling\n");
+    assert_eq!(ask("/oauth2/introspect", &introspect).await["active"], true);
+    let revoked = desk.json(&["revoke-tokens", "--client-id", "billing"]).await;
+    assert_eq!(revoked["client_id"], "billing");
+    assert_eq!(ask("/oauth2/introspect", &introspect).await, json!({"active": false}));
+    let failure = desk.fails(&["revoke-tokens", "--client-id", "billing", "--state-table", "elsewhere"]).await;
+    assert!(failure.starts_with("mintlet: table elsewhere: "), "{failure}");
+}

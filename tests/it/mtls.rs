@@ -160,6 +160,28 @@ async fn a_certificate_of_the_registered_name_or_the_registered_one_gets_a_token
 }
 
 #[tokio::test]
+async fn a_certificate_authenticates_who_introspects_and_revokes() {
+    let world = world().await;
+    let token = token_in(&body(&world.send(ask("self-signed", Some(&OURS))).await.response)).to_owned();
+    let about = |path: &str, certificate: &rcgen::Certificate| {
+        let mut ask = Ask::form(path, &format!("token={token}&client_id=self-signed"));
+        ask.0.client_certificate = Some(certificate.pem());
+        ask
+    };
+    for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+        let reason = world.send(about(path, &OTHER)).await.record.reason;
+        assert_eq!(reason, Some(Reason::CertificateMismatch), "{path}");
+    }
+    let answer = world.send(about("/oauth2/introspect", &OURS)).await;
+    assert_eq!(answer.record.auth_method, Some("self_signed_tls_client_auth"));
+    let shown = body(&answer.response);
+    assert_eq!((&shown["active"], &shown["cnf"]), (&json!(true), &parts(&token).1["cnf"]));
+    assert!(shown["cnf"]["x5t#S256"].is_string());
+    assert_eq!(world.send(about("/oauth2/revoke", &OURS)).await.record.reason, None);
+    assert_eq!(body(&world.send(about("/oauth2/introspect", &OURS)).await.response), json!({"active": false}));
+}
+
+#[tokio::test]
 async fn any_other_certificate_is_refused_like_an_unknown_client() {
     let world = world().await;
     let oauth2 = Dialect::oauth2();
@@ -375,14 +397,19 @@ async fn the_metadata_names_what_is_on() {
         "tls_client_auth",
         "self_signed_tls_client_auth"
     ]);
-    for (base_url, alias) in
-        [(Some(MTLS), Some(json!({"token_endpoint": "https://mtls.example.com/oauth2/token"}))), (None, None)]
-    {
+    let aliases = json!({
+        "token_endpoint": "https://mtls.example.com/oauth2/token",
+        "introspection_endpoint": "https://mtls.example.com/oauth2/introspect",
+        "revocation_endpoint": "https://mtls.example.com/oauth2/revoke"
+    });
+    for (base_url, alias) in [(Some(MTLS), Some(aliases)), (None, None)] {
         let on = MutualTls { base_url: base_url.map(str::to_owned), origin_secret: OriginSecret::new(ORIGIN_SECRET) };
         let world = World::with(json!([]), &[Alg::ES256], |settings| settings.mutual_tls = Some(on), 0).await;
         let metadata = body(&world.send(Ask::get("/.well-known/openid-configuration")).await.response);
         assert_eq!(metadata["token_endpoint"], format!("{ISSUER}/oauth2/token"));
-        assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
+        for endpoint in ["token", "introspection", "revocation"] {
+            assert_eq!(metadata[format!("{endpoint}_endpoint_auth_methods_supported")], methods, "{endpoint}");
+        }
         assert_eq!(metadata["tls_client_certificate_bound_access_tokens"], true);
         assert_eq!(metadata.get("mtls_endpoint_aliases").cloned(), alias);
     }

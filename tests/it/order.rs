@@ -95,6 +95,7 @@ async fn keys_that_cannot_be_had_are_503_for_a_right_secret_alone() {
         access_token_lifetime: Lifetime::default(),
         requires_dpop_nonce: false,
         mutual_tls: None,
+        authorization_details_types: Vec::new(),
     };
     let nowhere = tempfile::tempdir().unwrap().path().join("keys.json");
     let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);

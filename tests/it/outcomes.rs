@@ -58,6 +58,10 @@ fn asks(dialect: &Dialect) -> Vec<(&'static str, Ask)> {
         ("scope not granted", ask("billing", &[("scope", "read admin")])),
         ("malformed resource", ask("billing", &[("resource", "/relative")])),
         ("resource not allowed", ask("billing", &[("resource", "https://other.example.com")])),
+        (
+            "authorization_details of another type",
+            ask("billing", &[("authorization_details", r#"[{"type":"payment"}]"#)]),
+        ),
         ("long-lived client", ask("long-lived", &[])),
         ("no DPoP proof", ask("bound", &[])),
         ("no key for the client's alg", ask("without-key", &[])),
@@ -125,7 +129,7 @@ async fn a_disabled_client_with_a_wrong_secret_is_a_wrong_secret() {
 // numbers. The order is that of ErrorCode::ALL.
 type Row = (ErrorCode, (u16, &'static str), (u16, &'static str), (u16, u32), (u16, u32));
 
-const CONTRACT: [Row; 20] = [
+const CONTRACT: [Row; 21] = [
     (ErrorCode::InvalidRequest, (400, "invalid_request"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (ErrorCode::MethodNotAllowed, (405, "invalid_request"), (405, "Method Not Allowed"), (405, 12), (405, 400_405)),
     (ErrorCode::ContentTooLarge, (413, "invalid_request"), (413, "Payload Too Large"), (413, 3), (413, 400_413)),
@@ -138,6 +142,13 @@ const CONTRACT: [Row; 20] = [
     (ErrorCode::MalformedScope, (400, "invalid_scope"), (400, "Bad Request"), (400, 3), (400, 400_400)),
     (ErrorCode::ScopeNotGranted, (400, "invalid_scope"), (403, "Forbidden"), (400, 3), (400, 400_400)),
     (ErrorCode::InvalidTarget, (400, "invalid_target"), (403, "Forbidden"), (400, 3), (400, 400_400)),
+    (
+        ErrorCode::InvalidAuthorizationDetails,
+        (400, "invalid_authorization_details"),
+        (403, "Forbidden"),
+        (400, 3),
+        (400, 400_400),
+    ),
     (ErrorCode::InvalidGrant, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (401, 400_001)),
     (ErrorCode::UnknownUser, (400, "invalid_grant"), (401, "Unauthorized"), (401, 16), (404, 400_004)),
     (ErrorCode::LongLivedClient, (400, "unauthorized_client"), (403, "Forbidden"), (403, 7), (401, 400_011)),

@@ -61,6 +61,7 @@ impl World {
             access_token_lifetime: Lifetime::default(),
             requires_dpop_nonce: false,
             mutual_tls: None,
+            authorization_details_types: Vec::new(),
         };
         change(&mut settings);
         let keys = HeldKeys::new(Source::Inline(ring(algs)), 300);

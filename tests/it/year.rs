@@ -272,6 +272,7 @@ async fn a_token_signed_a_second_before_or_after_the_take_over_verifies_with_key
             base_path: String::new(),
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
+            authorization_details_types: Vec::new(),
             requires_dpop_nonce: false,
             mutual_tls: None,
         };

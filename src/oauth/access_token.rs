@@ -1,0 +1,175 @@
+//! Our own access tokens as they come back: to be introspected, revoked or exchanged.
+
+use serde_json::{Map, Value};
+
+use super::{
+    authorization_details::AuthorizationDetails,
+    client::ClientId,
+    scope::Scope,
+    state::{Found, StateRow},
+};
+
+/// An access token that this server signed and that has not expired. Whether it was revoked is another question.
+///
+/// [`KeyRing::verify`](crate::keyring::KeyRing::verify) makes it. Times are seconds since the epoch.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// `jti`.
+    pub jti: String,
+    /// The client it was issued to.
+    pub client_id: ClientId,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`.
+    pub audience: Vec<String>,
+    /// `scope`, in whichever claim its dialect has it.
+    pub scope: Scope,
+    /// `iat`.
+    pub issued_at: u64,
+    /// `exp`: the first second at which it is no longer good.
+    pub expires_at: u64,
+    /// Every claim of it.
+    pub claims: Map<String, Value>,
+}
+
+// An instance whose clock is a little behind the one that signed (RFC 7519 section 4.1.5).
+const MAX_SKEW: u64 = 10;
+
+impl AccessToken {
+    /// Makes one of claims whose signature holds. `None` if they are not those of an access token that `issuer` issued and
+    /// that is good at `now`.
+    #[must_use]
+    pub fn of(claims: Map<String, Value>, issuer: &str, now: u64) -> Option<Self> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let seconds = |name: &str| claims.get(name).and_then(Value::as_u64);
+        let expires_at = seconds("exp").filter(|exp| *exp > now)?;
+        if text("iss")? != issuer || seconds("nbf")? > now.saturating_add(MAX_SKEW) {
+            return None;
+        }
+        Some(Self {
+            jti: text("jti")?.to_owned(),
+            client_id: ClientId::parse(text("client_id")?).ok()?,
+            subject: text("sub")?.to_owned(),
+            audience: strings(claims.get("aud")?)?,
+            scope: scope(&claims)?,
+            issued_at: seconds("iat")?,
+            expires_at,
+            claims,
+        })
+    }
+
+    /// `authorization_details` (RFC 9396 section 9.1), if it has any.
+    #[must_use]
+    pub fn authorization_details(&self) -> Option<AuthorizationDetails> {
+        self.claims.get("authorization_details").cloned().and_then(AuthorizationDetails::of)
+    }
+
+    /// The rows of the state table by which it may have been revoked.
+    #[must_use]
+    pub fn revocations(&self) -> [StateRow; 2] {
+        [
+            StateRow::RevokedToken { jti: self.jti.clone() },
+            StateRow::RevokedClient { client_id: self.client_id.clone() },
+        ]
+    }
+
+    /// Whether it was revoked, by what was found at [`AccessToken::revocations`].
+    #[must_use]
+    pub fn is_revoked(&self, state: &[(StateRow, Found)]) -> bool {
+        state.iter().any(|(row, found)| match row {
+            StateRow::RevokedToken { jti } => *jti == self.jti,
+            StateRow::RevokedClient { client_id } => *client_id == self.client_id && self.issued_at <= found.at,
+            StateRow::AssertionJti { .. } | StateRow::DpopJti { .. } => false,
+        })
+    }
+}
+
+// RFC 7519 section 4.1.3: one string, or an array of them.
+fn strings(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(only) => Some(vec![only.clone()]),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    }
+}
+
+// A string or an array of tokens; one of the dialects has it under another name.
+fn scope(claims: &Map<String, Value>) -> Option<Scope> {
+    match claims.get("scope").or(claims.get("scp")) {
+        None => Some(Scope::default()),
+        Some(value) => Scope::parse(&strings(value)?.join(" ")).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: u64 = 1000;
+
+    fn claims() -> Value {
+        json!({
+            "iss": "i", "sub": "s", "aud": "a", "iat": 900, "nbf": 900, "exp": 1001, "jti": "j", "client_id": "c", "scope": "r w"
+        })
+    }
+
+    fn read(name: &str, value: Value) -> Option<AccessToken> {
+        let Value::Object(mut claims) = claims() else { unreachable!() };
+        claims.insert(name.to_owned(), value);
+        AccessToken::of(claims, "i", NOW)
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_expires_and_for_its_issuer() {
+        assert!(read("x", json!(1)).is_some());
+        assert!(read("nbf", json!(1010)).is_some());
+        for (name, value) in [
+            ("iss", json!("i/")),
+            ("exp", json!(1000)),
+            ("exp", json!("1001")),
+            ("exp", json!(1001.5)),
+            ("nbf", json!(1011)),
+            ("aud", json!({"a": 1})),
+            ("aud", json!(["a", 1])),
+            ("scope", json!(7)),
+            ("scope", json!("a  b")),
+        ] {
+            assert!(read(name, value.clone()).is_none(), "{name} {value}");
+        }
+        for name in ["iss", "sub", "aud", "iat", "nbf", "exp", "jti", "client_id"] {
+            assert!(read(name, Value::Null).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn scope_and_audience_are_read_in_every_form() {
+        let scope = |name, value| read(name, value).unwrap().scope.as_str().to_owned();
+        assert_eq!(scope("scope", json!("r w")), "r w");
+        assert_eq!(scope("scope", json!(["r", "w"])), "r w");
+        let Value::Object(mut claims) = claims() else { unreachable!() };
+        claims.remove("scope");
+        assert_eq!(AccessToken::of(claims.clone(), "i", NOW).unwrap().scope.as_str(), "");
+        claims.insert("scp".to_owned(), json!("r"));
+        assert_eq!(AccessToken::of(claims, "i", NOW).unwrap().scope.as_str(), "r");
+        assert_eq!(read("aud", json!("a")).unwrap().audience, ["a"]);
+        assert_eq!(read("aud", json!(["a", "b"])).unwrap().audience, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_client_wide_revocation_reaches_what_was_issued_until_then() {
+        let token = read("iat", json!(900)).unwrap();
+        let [by_jti, by_client] = token.revocations();
+        let found = |at| Found { expires_at: 2000, at };
+        assert!(!token.is_revoked(&[]));
+        assert!(token.is_revoked(&[(by_jti, found(0))]));
+        for (at, revoked) in [(899, false), (900, true), (901, true)] {
+            assert_eq!(token.is_revoked(&[(by_client.clone(), found(at))]), revoked, "{at}");
+        }
+        let other = StateRow::RevokedClient { client_id: ClientId::parse("d").unwrap() };
+        assert!(
+            !token.is_revoked(&[(other, found(901)), (StateRow::RevokedToken { jti: "k".to_owned() }, found(901))])
+        );
+    }
+}
