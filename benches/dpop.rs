@@ -82,6 +82,7 @@ fn service(ring: &RingDocument, client: &Arc<Client>, requires_dpop_nonce: bool)
         dialects: vec!["oauth2"],
         access_token_lifetime: Lifetime::default(),
         requires_dpop_nonce,
+        mutual_tls: None,
     };
     let ring = Arc::new(Zeroizing::new(serde_json::to_vec(ring).unwrap()));
     TokenService::new(settings, AtHand(Arc::clone(client)), HeldKeys::new(Source::Inline(ring), 300))
@@ -101,6 +102,7 @@ fn call(secret: &str, proof: Option<String>) -> Call {
         headers,
         body: Ok(Bytes::from(body)),
         origin: None,
+        client_certificate: None,
     }
 }
 

@@ -10,6 +10,11 @@
 //! | `DIALECTS` | which dialects are on: `oauth2`, `screening-eagle`, `frontier`, `eventhos`, separated by commas | all four |
 //! | `ACCESS_TOKEN_LIFETIME` | seconds for which a token is good, where its client says nothing else: 60 to 86400 | `3600` |
 //! | `DPOP_NONCE` | `required` or `off`: whether a `DPoP` proof needs a nonce of the server's | `off` |
+//! | `MTLS_BASE_URL` | the base URL at which API Gateway asks for a client certificate (RFC 8705): `https`; a path is allowed; turns mutual TLS on | mutual TLS is off |
+//! | `CLOUDFRONT_ORIGIN_SECRET` | what CloudFront sends as `X-Origin-Verify`, so that its client certificate header is believed: 32 characters or more; turns mutual TLS on | that header is ignored |
+//! | `CLAIMS_HOOK_FUNCTION` | a Lambda function to ask before a token is signed: name or ARN | no function is asked |
+//! | `CLAIMS_HOOK_URL` | a stand-in for it on this machine: `http`, on a loopback address | |
+//! | `CLAIMS_HOOK_TIMEOUT` | seconds for which its answer is waited for: 1 to 5 | `1` |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
@@ -18,19 +23,24 @@
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
 //! | `AWS_CA_BUNDLE` | a PEM file of the roots to trust instead, for endpoints whose certificates are not Amazon's | Amazon's own roots |
-//! | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL` | other endpoints than AWS's own, the specific one first | AWS's own |
+//! | `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL_LAMBDA`, `AWS_ENDPOINT_URL` | other endpoints than AWS's own, the specific one first | AWS's own |
 //!
 //! A variable that is empty counts as not set.
 
 mod rotation;
 
-use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 pub use self::rotation::RotationConfig;
-use crate::{dialect::DIALECTS, keyring::MAX_CACHE_TTL, oauth::client::Lifetime, service::Settings};
+use crate::{
+    dialect::DIALECTS,
+    keyring::MAX_CACHE_TTL,
+    oauth::client::Lifetime,
+    service::{MutualTls, OriginSecret, Settings},
+};
 
 /// Everything that a deployment can set.
 #[derive(Clone, Debug)]
@@ -43,6 +53,8 @@ pub struct Config {
     pub state_table: String,
     /// `SIGNING_KEYS_SECRET_ID` or `SIGNING_KEYS_FILE`.
     pub signing_keys: SigningKeys,
+    /// `CLAIMS_HOOK_FUNCTION` or `CLAIMS_HOOK_URL`.
+    pub claims_hook: Option<ClaimsHook>,
     /// `CLIENT_CACHE_TTL`, seconds.
     pub client_cache_ttl: u64,
     /// `KEYS_CACHE_TTL`, seconds.
@@ -67,6 +79,24 @@ pub enum SigningKeys {
     Inline(Arc<Zeroizing<Vec<u8>>>),
 }
 
+/// Who is asked before a token is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimsHook {
+    /// Where it is.
+    pub place: HookPlace,
+    /// `CLAIMS_HOOK_TIMEOUT`.
+    pub timeout: Duration,
+}
+
+/// Where a claims hook is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HookPlace {
+    /// A Lambda function: its name or ARN.
+    Function(String),
+    /// A URL on this machine.
+    Url(String),
+}
+
 /// How AWS is reached. `Debug` leaves the credentials out.
 #[derive(Clone)]
 pub struct Aws {
@@ -84,6 +114,8 @@ pub struct Aws {
     pub dynamodb_endpoint: Option<String>,
     /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, or else `AWS_ENDPOINT_URL`.
     pub secrets_manager_endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_LAMBDA`, or else `AWS_ENDPOINT_URL`.
+    pub lambda_endpoint: Option<String>,
 }
 
 /// Every fault of a configuration, one text each. No text repeats a value.
@@ -122,10 +154,12 @@ impl Config {
                 requires_dpop_nonce: vars
                     .read("DPOP_NONCE", |text| parse_switch(text, "required").ok_or("is not required or off"))
                     .unwrap_or_default(),
+                mutual_tls: vars.mutual_tls(),
             },
             clients_table: vars.text("CLIENTS_TABLE").unwrap_or_else(|| CLIENTS_TABLE.to_owned()),
             state_table: vars.text("STATE_TABLE").unwrap_or_else(|| STATE_TABLE.to_owned()),
             signing_keys: vars.signing_keys(),
+            claims_hook: vars.claims_hook(),
             client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
             keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
             secret_expiry_warning: vars
@@ -202,6 +236,36 @@ impl Vars {
         }
     }
 
+    fn mutual_tls(&mut self) -> Option<MutualTls> {
+        let base_url = self
+            .read("MTLS_BASE_URL", |text| parse_issuer(text).ok_or("is not an https URL without query and fragment"));
+        let origin_secret = self.read("CLOUDFRONT_ORIGIN_SECRET", |text| {
+            OriginSecret::new(text).ok_or("is not 32 visible ASCII characters or more")
+        });
+        (base_url.is_some() || origin_secret.is_some()).then_some(MutualTls { base_url, origin_secret })
+    }
+
+    fn claims_hook(&mut self) -> Option<ClaimsHook> {
+        let function = self.read("CLAIMS_HOOK_FUNCTION", |text| {
+            is_function_name(text).then(|| text.to_owned()).ok_or("is not the name or ARN of a Lambda function")
+        });
+        let url = self.read("CLAIMS_HOOK_URL", |text| {
+            is_on_this_machine(text).then(|| text.to_owned()).ok_or("is not an http URL on a loopback address")
+        });
+        let parse = |text: &str| text.parse().ok().filter(|seconds| (1..=5).contains(seconds));
+        let timeout = self.read("CLAIMS_HOOK_TIMEOUT", |text| parse(text).ok_or("is not 1..=5 seconds")).unwrap_or(1);
+        let place = match (function, url) {
+            (None, None) => return None,
+            (Some(name), None) => HookPlace::Function(name),
+            (None, Some(url)) => HookPlace::Url(url),
+            (Some(name), Some(_)) => {
+                self.faults.push("CLAIMS_HOOK_FUNCTION and CLAIMS_HOOK_URL are both set; one is enough".to_owned());
+                HookPlace::Function(name)
+            }
+        };
+        Some(ClaimsHook { place, timeout: Duration::from_secs(timeout) })
+    }
+
     fn aws(&mut self) -> Aws {
         let endpoint = self.text("AWS_ENDPOINT_URL");
         Aws {
@@ -211,7 +275,8 @@ impl Vars {
             session_token: self.text("AWS_SESSION_TOKEN").map(Zeroizing::new),
             ca_bundle: self.text("AWS_CA_BUNDLE").map(PathBuf::from),
             dynamodb_endpoint: self.text("AWS_ENDPOINT_URL_DYNAMODB").or(endpoint.clone()),
-            secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(endpoint),
+            secrets_manager_endpoint: self.text("AWS_ENDPOINT_URL_SECRETS_MANAGER").or(endpoint.clone()),
+            lambda_endpoint: self.text("AWS_ENDPOINT_URL_LAMBDA").or(endpoint),
         }
     }
 }
@@ -219,16 +284,25 @@ impl Vars {
 // RFC 8414 section 2: https, no query, no fragment. Plain http is for a developer's own machine.
 pub(crate) fn parse_issuer(text: &str) -> Option<String> {
     let uri: http::Uri = text.parse().ok()?;
-    let host = uri.host()?;
-    let loopback = host == "localhost"
-        || host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
+    let loopback = is_loopback(uri.host()?);
     let allowed = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
     let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     (allowed && plain && uri.query().is_none() && !text.contains(['#', '"', '\\'])).then(|| text.to_owned())
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+fn is_on_this_machine(text: &str) -> bool {
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.scheme_str() == Some("http"));
+    uri.as_ref().and_then(http::Uri::host).is_some_and(is_loopback)
+}
+
+// A name, a partial or a whole ARN, each with or without a version or alias.
+fn is_function_name(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:$".contains(&byte))
 }
 
 fn base_path(issuer: &str) -> &str {
@@ -324,6 +398,8 @@ mod tests {
             ("DIALECTS", "oauth2,klingon"),
             ("ACCESS_TOKEN_LIFETIME", "59"),
             ("DPOP_NONCE", "on"),
+            ("MTLS_BASE_URL", "http://mtls.example.com"),
+            ("CLOUDFRONT_ORIGIN_SECRET", "hunter2"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
             ("SECRET_EXPIRY_WARNING", "7776001"),
@@ -338,6 +414,8 @@ mod tests {
                 "DIALECTS names a dialect that there is not",
                 "ACCESS_TOKEN_LIFETIME is not 60..=86400 seconds",
                 "DPOP_NONCE is not required or off",
+                "MTLS_BASE_URL is not an https URL without query and fragment",
+                "CLOUDFRONT_ORIGIN_SECRET is not 32 visible ASCII characters or more",
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",
@@ -391,7 +469,40 @@ mod tests {
     }
 
     #[test]
+    fn a_claims_hook_is_a_function_or_on_this_machine() {
+        let hook = |place, seconds| Some(ClaimsHook { place, timeout: Duration::from_secs(seconds) });
+        let arn = "arn:aws:lambda:eu-central-1:123456789012:function:claims:$LATEST";
+        assert_eq!(read(&[]).unwrap().claims_hook, None);
+        assert_eq!(
+            read(&[("CLAIMS_HOOK_FUNCTION", arn), ("CLAIMS_HOOK_TIMEOUT", "5")]).unwrap().claims_hook,
+            hook(HookPlace::Function(arn.to_owned()), 5)
+        );
+        for good in ["http://127.0.0.1:9300/claims", "http://localhost:9300", "http://[::1]:9300/"] {
+            assert_eq!(
+                read(&[("CLAIMS_HOOK_URL", good)]).unwrap().claims_hook,
+                hook(HookPlace::Url(good.to_owned()), 1)
+            );
+        }
+        for (name, value, fault) in [
+            ("CLAIMS_HOOK_FUNCTION", "a/b", "CLAIMS_HOOK_FUNCTION is not the name or ARN of a Lambda function"),
+            ("CLAIMS_HOOK_URL", "http://192.0.2.1/", "CLAIMS_HOOK_URL is not an http URL on a loopback address"),
+            ("CLAIMS_HOOK_URL", "https://127.0.0.1/", "CLAIMS_HOOK_URL is not an http URL on a loopback address"),
+            ("CLAIMS_HOOK_URL", "127.0.0.1", "CLAIMS_HOOK_URL is not an http URL on a loopback address"),
+            ("CLAIMS_HOOK_TIMEOUT", "0", "CLAIMS_HOOK_TIMEOUT is not 1..=5 seconds"),
+            ("CLAIMS_HOOK_TIMEOUT", "6", "CLAIMS_HOOK_TIMEOUT is not 1..=5 seconds"),
+        ] {
+            assert_eq!(read(&[(name, value)]).unwrap_err().0, [fault], "{value}");
+        }
+        let both = [("CLAIMS_HOOK_FUNCTION", "a"), ("CLAIMS_HOOK_URL", "http://[::1]/")];
+        assert_eq!(
+            read(&both).unwrap_err().0,
+            ["CLAIMS_HOOK_FUNCTION and CLAIMS_HOOK_URL are both set; one is enough"]
+        );
+    }
+
+    #[test]
     fn debug_shows_no_credential() {
-        assert!(!format!("{:?}", read(&[]).unwrap()).contains("hunter2"));
+        let secret = "hunter2-hunter2-hunter2-hunter2-hunter2";
+        assert!(!format!("{:?}", read(&[("CLOUDFRONT_ORIGIN_SECRET", secret)]).unwrap()).contains("hunter2"));
     }
 }

@@ -155,7 +155,7 @@ fn write_claims<O: Serialize>(
         client_id: issue.client.client_id.as_str(),
         cnf: issue.confirmation.as_ref(),
         own,
-        extra: Extra { claims: &issue.client.claims, own: own_names },
+        extra: Extra { added: &issue.added_claims, claims: &issue.client.claims, own: own_names },
     };
     serde_json::to_writer(&mut json, &claims)?;
     Ok(json)

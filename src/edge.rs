@@ -5,6 +5,7 @@ pub mod aws;
 pub mod client_cache;
 pub mod dynamodb;
 pub mod handler;
+pub mod hook;
 pub mod keys;
 pub mod moment;
 pub mod roots;

@@ -4,7 +4,7 @@ mod metadata;
 
 use http::{HeaderValue, StatusCode, header};
 
-pub use self::metadata::metadata;
+pub use self::metadata::{SwitchedOn, metadata};
 use crate::{
     dialect::{DIALECTS, Dialect, Response, answer},
     keyring::KeyRing,

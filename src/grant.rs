@@ -8,8 +8,12 @@ pub mod jwt_bearer;
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
+    certificate::{self, Certificate},
+    claims_hook::Question,
     client::{Client, ClientId},
     client_auth::{AcceptedAuth, Credentials, Proven},
     dpop::Proof,
@@ -44,6 +48,7 @@ pub struct TokenRequest {
     pub grant: GrantRequest,
     /// The `DPoP` proof it came with: good in itself, and not known yet to be the first of its `jti`.
     pub proof: Option<Proof>,
+    certificate: Option<certificate::Presented>,
     policy: &'static Policy,
 }
 
@@ -107,8 +112,10 @@ pub struct Issue {
     pub lifetime: Option<u64>,
     /// The algorithm the client is registered for, if any.
     pub alg: Option<Alg>,
-    /// The key that the token is bound to, if it is to be.
+    /// What the token is bound to, if it is to be.
     pub confirmation: Option<Confirmation>,
+    /// Claims that the claims hook adds.
+    pub added_claims: Map<String, Value>,
 }
 
 impl Issue {
@@ -124,24 +131,39 @@ impl Issue {
         let jkt = self.confirmation.as_ref().and_then(|confirmation| confirmation.jkt.as_ref());
         if jkt.is_some() { "DPoP" } else { "Bearer" }
     }
+
+    /// What a claims hook is told of it.
+    #[must_use]
+    pub fn question<'a>(&'a self, grant_type: GrantType, issuer: &'a str) -> Question<'a> {
+        Question {
+            client_id: &self.client.client_id,
+            grant_type,
+            subject: self.subject(),
+            scope: &self.scope,
+            audience: &self.audience,
+            issuer,
+        }
+    }
 }
 
 impl TokenRequest {
-    /// Makes a request of parameters and `Authorization` headers: the end of syntax.
+    /// Makes a request of parameters, `Authorization` headers and the PEM of a client certificate: the end of syntax.
     ///
     /// # Errors
     /// In this order: no grant type, an unknown one, a faulty assertion, faulty credentials.
     pub fn parse<'a>(
         params: &Params,
         authorization: impl Iterator<Item = &'a [u8]>,
+        certificate: Option<&str>,
         policy: &'static Policy,
     ) -> Result<Self, Reason> {
         let wanted = params.get(Param::GrantType).ok_or(Reason::MissingGrantType)?;
         let grant_type =
             policy.grant_types.iter().find(|served| served.as_str() == wanted).ok_or(Reason::UnsupportedGrantType)?;
+        let certificate = certificate.map(|pem| Certificate::from_pem(pem).map(Arc::new));
         let (credentials, grant) = match grant_type {
             GrantType::ClientCredentials => {
-                let credentials = Credentials::read(authorization, params, policy.auth)?;
+                let credentials = Credentials::read(authorization, params, certificate.as_ref(), policy.auth)?;
                 (Some(credentials), GrantRequest::ClientCredentials(client_credentials::Request::read(params)))
             }
             GrantType::JwtBearer => {
@@ -149,7 +171,8 @@ impl TokenRequest {
                 let taken = policy.jwt_bearer.ok_or(Reason::UnsupportedGrantType)?;
                 let (request, in_header) = jwt_bearer::Request::read(params, &authorization, taken)?;
                 let left = if in_header { &[] } else { authorization.as_slice() };
-                let credentials = match Credentials::read(left.iter().copied(), params, policy.auth) {
+                // The assertion is proof enough: a certificate beside it is there to bind the token, not to authenticate.
+                let credentials = match Credentials::read(left.iter().copied(), params, None, policy.auth) {
                     Ok(credentials) => Some(credentials),
                     Err(Reason::NoCredentials) => None,
                     Err(reason) => return Err(reason),
@@ -157,7 +180,7 @@ impl TokenRequest {
                 (credentials, GrantRequest::JwtBearer(Box::new(request)))
             }
         };
-        Ok(Self { credentials, grant, proof: None, policy })
+        Ok(Self { credentials, grant, proof: None, certificate, policy })
     }
 
     /// The keys to read.
@@ -193,6 +216,13 @@ impl TokenRequest {
         }
     }
 
+    // What a token of the client is bound to: the key of the proof, the certificate, or both.
+    fn confirmation(&self, client: &Client) -> Result<Option<Confirmation>, Reason> {
+        let jkt = self.proof.as_ref().map(|proof| proof.jkt().to_owned());
+        let x5t_s256 = Certificate::binding(client, self.certificate.as_ref())?;
+        Ok((jkt.is_some() || x5t_s256.is_some()).then_some(Confirmation { jkt, x5t_s256 }))
+    }
+
     // What the request proves: its client's credentials, or its grant, or both.
     fn prove(&self, facts: &Facts, server: &Server<'_>, now: u64) -> Result<Proven, Reason> {
         let credentials = self.credentials.as_ref();
@@ -212,11 +242,12 @@ pub fn decide(request: &TokenRequest, facts: &Facts, server: &Server<'_>, moment
         Ok(proven) => proven,
         Err(reason) => return Decision { writes: Vec::new(), outcome: Err(reason), proven: None },
     };
-    let outcome = admit(request, &proven.client).and_then(|()| match &request.grant {
-        GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
-        GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
-    });
-    let outcome = outcome.map(|issue| Issue { confirmation: request.proof.as_ref().map(Proof::confirmation), ..issue });
+    let outcome = admit(request, &proven.client)
+        .and_then(|()| match &request.grant {
+            GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
+            GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
+        })
+        .and_then(|issue| Ok(Issue { confirmation: request.confirmation(&proven.client)?, ..issue }));
     // A request that is refused uses nothing up.
     let writes = if outcome.is_ok() {
         proven.writes.iter().cloned().chain(request.proof.as_ref().map(Proof::use_once)).collect()

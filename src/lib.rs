@@ -4,7 +4,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`service`] | the line itself, and the two seams it crosses: a store and a key ring |
+//! | [`service`] | the line itself, and the seams it crosses: a store, a key ring, a claims hook |
 //! | [`dialect`] | the four wire formats, one row and one file each: decode, claims, rendering |
 //! | [`grant`] | the rules: `decide` turns a request, the facts and a moment into a decision |
 //! | [`oauth`] | the vocabulary of the RFCs as types: parameters, clients, scopes, secrets, errors, claims |

@@ -3,6 +3,9 @@
 //! Everything here is a pure function of its arguments: no clock, no randomness, no store, no HTTP status.
 
 pub mod assertion;
+pub mod certificate;
+pub mod claims;
+pub mod claims_hook;
 pub mod client;
 pub mod client_auth;
 pub mod dpop;

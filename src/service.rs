@@ -1,5 +1,8 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod mutual_tls;
+mod record;
+
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -8,10 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
-    endpoint::{self, Route},
+    endpoint::{self, Route, SwitchedOn},
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     keyring::KeyRing,
     oauth::{
+        claims_hook::{Question, Verdict},
         client::Lifetime,
         dpop::{Expected, Proof},
         error::Reason,
@@ -21,12 +25,17 @@ use crate::{
     },
 };
 
+pub use self::{
+    mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
+    record::Record,
+};
+
 /// Where clients and state are kept.
 pub trait Store: Send + Sync {
     /// Reads what a request needs, in one round trip.
     fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
 
-    /// Reads again what was remembered for a while, if any of it was: a secret that was added since should work at once, and
+    /// Reads again what was remembered for a while, if any of it was: a credential that was added since should work at once, and
     /// a client that exists should not be told from one that does not by how long it is remembered. `None`: all is fresh.
     fn reload(&self, _lookups: &Lookups, _now: u64) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
         async { Ok(None) }
@@ -42,6 +51,25 @@ pub trait Keys: Send + Sync {
     fn ring(&self, wanted: Option<Alg>, now: u64)
     -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
 }
+
+/// Who is asked before a token is signed: the deployment's own code, if it has any.
+pub trait Hook: Send + Sync {
+    /// Asks about a token that was decided on. `now` is in seconds since the epoch.
+    fn consult(&self, question: &Question<'_>, now: u64) -> impl Future<Output = Result<Consulted, HookFault>> + Send;
+}
+
+/// What a hook answered, and what that took.
+#[derive(Debug, PartialEq)]
+pub struct Consulted {
+    /// The answer.
+    pub verdict: Verdict,
+    /// The time that it took.
+    pub took: Duration,
+}
+
+/// The hook did not answer in time, or not as it may. The text is for the log.
+#[derive(Debug, PartialEq, Eq)]
+pub struct HookFault(pub String);
 
 /// Facts, and what reading them took.
 #[derive(Debug, Default)]
@@ -88,6 +116,8 @@ pub struct Call {
     pub body: Result<Bytes, Reason>,
     /// The issuer to use when none is configured: where API Gateway says it was called.
     pub origin: Option<String>,
+    /// The client certificate of the connection in PEM, if API Gateway says that it has verified one. Never from a header.
+    pub client_certificate: Option<String>,
 }
 
 /// What the deployment has configured of the service.
@@ -103,6 +133,8 @@ pub struct Settings {
     pub access_token_lifetime: Lifetime,
     /// Whether a `DPoP` proof needs a nonce of the server's.
     pub requires_dpop_nonce: bool,
+    /// Where client certificates come from, if any are taken.
+    pub mutual_tls: Option<MutualTls>,
 }
 
 /// An answer, and what is to be logged of it.
@@ -114,46 +146,34 @@ pub struct Answer {
     pub record: Record,
 }
 
-/// What is logged of a request: never a secret or a token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The route, or the dialect's name.
-    pub route: &'static str,
-    /// `grant_type`, if it is one that the route serves.
-    pub grant_type: Option<&'static str>,
-    /// The client's id as it was sent.
-    pub client_id: Option<String>,
-    /// How the client authenticated.
-    pub auth_method: Option<&'static str>,
-    /// Which of the client's credentials it used: the id of a secret, or the `kid` of a key.
-    pub credential_id: Option<String>,
-    /// The first second at which that secret no longer works, if it expires.
-    pub secret_expires_at: Option<u64>,
-    /// Why the request was refused.
-    pub reason: Option<Reason>,
-    /// What a backend said, if it failed.
-    pub detail: Option<String>,
-    /// The key that signed.
-    pub kid: Option<String>,
-    /// The token's id.
-    pub jti: Option<String>,
-    /// The thumbprint of the key that a `DPoP` proof was signed with.
-    pub jkt: Option<String>,
-    /// What reading the store took.
-    pub store: Duration,
-}
-
-/// The token service: a function of requests, over a store and a key ring.
-pub struct TokenService<S, K> {
+/// The token service: a function of requests, over a store, a key ring, and a hook where there is one.
+pub struct TokenService<S, K, H = NoHook> {
     settings: Settings,
     store: S,
     keys: K,
+    hook: Option<H>,
+}
+
+/// A deployment without a claims hook: there is no value of it.
+pub enum NoHook {}
+
+impl Hook for NoHook {
+    async fn consult(&self, _: &Question<'_>, _: u64) -> Result<Consulted, HookFault> {
+        match *self {}
+    }
 }
 
 impl<S: Store, K: Keys> TokenService<S, K> {
     /// A service over `store` and `keys`.
     pub fn new(settings: Settings, store: S, keys: K) -> Self {
-        Self { settings, store, keys }
+        Self { settings, store, keys, hook: None }
+    }
+}
+
+impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
+    /// The same, that asks `hook`, if there is one, before it signs.
+    pub fn with_hook<N: Hook>(self, hook: Option<N>) -> TokenService<S, K, N> {
+        TokenService { settings: self.settings, store: self.store, keys: self.keys, hook }
     }
 
     /// Answers one request. Never fails: whatever goes wrong is an answer too.
@@ -195,7 +215,7 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         }
     }
 
-    // The line: decode, look up, decide, commit, sign, render.
+    // The line: decode, prove, look up, decide, ask, commit, sign, render.
     async fn token(
         &self,
         dialect: &'static Dialect,
@@ -207,9 +227,9 @@ impl<S: Store, K: Keys> TokenService<S, K> {
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
         record.client_id = params.get(Param::ClientId).map(str::to_owned);
-        let authorization = call.headers.get_all(header::AUTHORIZATION);
-        let mut request =
-            TokenRequest::parse(&params, authorization.iter().map(HeaderValue::as_bytes), &dialect.policy)?;
+        let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
+        let mut request = TokenRequest::parse(&params, authorization, certificate.as_deref(), &dialect.policy)?;
         record.identify(&request);
         let issuer = issuer.ok_or(Reason::UnknownIssuer)?;
         let server = Server { issuer, token_path: dialect.path };
@@ -217,26 +237,18 @@ impl<S: Store, K: Keys> TokenService<S, K> {
             request.proof = Some(self.proof(&server, call, moment, record, nonce).await?);
         }
 
-        let lookups = request.lookups();
-        let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-        record.store = loaded.took;
-        let mut decision = grant::decide(&request, &loaded.facts, &server, moment);
-        if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
-            let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-            if let Some(reloaded) = reloaded {
-                record.store = reloaded.took;
-                decision = grant::decide(&request, &reloaded.facts, &server, moment);
-            }
-        }
-        let Decision { writes, outcome, proven } = decision;
+        let Decision { writes, outcome, proven } = self.decide(&request, &server, moment, record).await?;
         if let Some(proven) = proven {
-            record.client_id = Some(proven.client.client_id.to_string());
-            record.credential_id = Some(proven.credential_id);
-            record.secret_expires_at = proven.secret_expires_at;
+            record.authenticated(proven);
         }
-        let issue = outcome?;
+        let mut issue = outcome?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
+        if let Some(hook) = &self.hook {
+            let question = issue.question(request.grant_type(), issuer);
+            let consulted = hook.consult(&question, moment.now).await.map_err(|fault| record.hook_fault(fault))?;
+            issue.added_claims = record.consulted(consulted)?;
+        }
         // Last of all that can fail: what is good once only is used up by a token and by nothing else.
         if !writes.is_empty() {
             self.store.commit(&writes, moment.now).await.map_err(|fault| record.write_fault(fault))?;
@@ -255,6 +267,27 @@ impl<S: Store, K: Keys> TokenService<S, K> {
         record.kid = Some(key.kid().to_owned());
         record.jti = Some(moment.jti.clone());
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
+    }
+
+    // What is to become of the request: by what is remembered, and again by what is stored if that could make a difference.
+    async fn decide(
+        &self,
+        request: &TokenRequest,
+        server: &Server<'_>,
+        moment: &Moment,
+        record: &mut Record,
+    ) -> Result<Decision, Reason> {
+        let lookups = request.lookups();
+        let loaded = self.store.load(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        record.store = loaded.took;
+        let decision = grant::decide(request, &loaded.facts, server, moment);
+        if !decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
+            return Ok(decision);
+        }
+        let reloaded = self.store.reload(&lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
+        let Some(reloaded) = reloaded else { return Ok(decision) };
+        record.store = reloaded.took;
+        Ok(grant::decide(request, &reloaded.facts, server, moment))
     }
 
     // A proof that is good here and now. While proofs need nonces, `nonce` becomes the one that the next proof is to have.
@@ -307,38 +340,17 @@ impl<S: Store, K: Keys> TokenService<S, K> {
                 let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
                 Ok(endpoint::jwks(&ring, moment.now))
             }
-            Route::Metadata => Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, &self.settings.dialects)),
+            Route::Metadata => {
+                let mutual_tls = self.settings.mutual_tls.as_ref();
+                let on = SwitchedOn {
+                    dialects: &self.settings.dialects,
+                    mutual_tls: mutual_tls.is_some(),
+                    mtls_base_url: mutual_tls.and_then(|mutual_tls| mutual_tls.base_url.as_deref()),
+                };
+                Ok(endpoint::metadata(issuer.ok_or(Reason::UnknownIssuer)?, on))
+            }
             Route::Token(_) | Route::Unknown => Err(Reason::UnknownPath),
         }
-    }
-}
-
-impl Record {
-    fn identify(&mut self, request: &TokenRequest) {
-        self.grant_type = Some(request.grant_type().as_str());
-        self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
-        self.client_id = request.unverified_client_id().map(str::to_owned);
-    }
-
-    fn store_fault(&mut self, fault: StoreFault) -> Reason {
-        let (reason, detail) = match fault {
-            StoreFault::Unavailable(detail) => (Reason::StoreUnavailable, detail),
-            StoreFault::MalformedItem(detail) => (Reason::MalformedClientItem, detail),
-        };
-        self.detail = Some(detail);
-        reason
-    }
-
-    fn write_fault(&mut self, fault: WriteFault) -> Reason {
-        match fault {
-            WriteFault::Lost(reason) => reason,
-            WriteFault::Unavailable(detail) => self.store_fault(StoreFault::Unavailable(detail)),
-        }
-    }
-
-    fn keys_fault(&mut self, KeysUnavailable(detail): KeysUnavailable) -> Reason {
-        self.detail = Some(detail);
-        Reason::KeysUnavailable
     }
 }
 

@@ -131,6 +131,7 @@ async fn call(request: Request<Incoming>) -> Call {
         headers: head.headers,
         body: read(body).await,
         origin: None,
+        client_certificate: None,
     }
 }
 

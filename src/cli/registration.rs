@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::oauth::{
+    claims,
     client::{CLIENT_VERSION, Client},
     jwk::Jwks,
-    jwt::REGISTERED_CLAIMS,
     secret::{Secret, SecretHash},
 };
 
@@ -55,7 +55,6 @@ pub const MAX_SECRETS: usize = 5;
 /// The most secrets under a slow hash that a client may have.
 pub const MAX_SLOW_HASHES: usize = 2;
 const MAX_SECRET_BYTES: usize = 4096;
-const MAX_CLAIM_DEPTH: usize = 24;
 // DynamoDB takes 400 KB, but a client is read with every token, and its claims go into each.
 const MAX_CLIENT_BYTES: usize = 64 * 1024;
 
@@ -161,27 +160,16 @@ fn check(client: &Client, faults: &mut Vec<String>) {
     if json!(client).to_string().len() > MAX_CLIENT_BYTES {
         fault(".", "over 64 KiB in all");
     }
-    for name in client.claims.keys().filter(|name| REGISTERED_CLAIMS.contains(&name.as_str())) {
-        fault(&format!("claims.{name}"), "only the server sets this claim");
-    }
-    if !client.claims.values().all(|value| is_storable(value, MAX_CLAIM_DEPTH)) || client.claims.contains_key("") {
-        fault("claims", "nested too deep, an empty name, or a number out of DynamoDB's range");
-    }
-    if client.jwks.iter().flat_map(Jwks::jwks).any(|key| !is_storable(key, MAX_CLAIM_DEPTH)) {
-        fault("jwks", "nested too deep, an empty name, or a number out of DynamoDB's range");
-    }
-}
-
-// DynamoDB nests 32 deep, has numbers of up to 1e126, and none but zero below 1e-130.
-fn is_storable(value: &Value, depth: usize) -> bool {
-    let Some(below) = depth.checked_sub(1) else { return false };
-    match value {
-        Value::Number(number) => {
-            number.as_f64().is_none_or(|number| number == 0.0 || (1e-129..1e125).contains(&number.abs()))
+    for found in claims::faults(&client.claims) {
+        match found {
+            claims::Fault::Registered(name) => fault(&format!("claims.{name}"), "only the server sets this claim"),
+            claims::Fault::Malformed => {
+                fault("claims", "nested too deep, an empty name, or a number out of DynamoDB's range");
+            }
         }
-        Value::Array(items) => items.iter().all(|item| is_storable(item, below)),
-        Value::Object(members) => members.iter().all(|(name, value)| !name.is_empty() && is_storable(value, below)),
-        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+    if client.jwks.iter().flat_map(Jwks::jwks).any(|key| !claims::is_storable(key)) {
+        fault("jwks", "nested too deep, an empty name, or a number out of DynamoDB's range");
     }
 }
 

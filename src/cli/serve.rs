@@ -25,8 +25,10 @@ use crate::{
 
 /// Run the token service here, with an embedded DynamoDB
 ///
-/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, DPOP_NONCE, CLIENT_CACHE_TTL, KEYS_CACHE_TTL,
-/// SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
+/// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, DPOP_NONCE, MTLS_BASE_URL, CLOUDFRONT_ORIGIN_SECRET, CLAIMS_HOOK_URL,
+/// CLAIMS_HOOK_TIMEOUT, CLIENT_CACHE_TTL, KEYS_CACHE_TTL, SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
+///
+/// It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  mintlet serve\n  mintlet serve --in-memory --port 0 --clients clients.json")]
 pub struct Args {
@@ -48,11 +50,15 @@ pub struct Args {
 }
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 8] = [
+const HONOURED: [&str; 12] = [
     "ISSUER",
     "DIALECTS",
     "ACCESS_TOKEN_LIFETIME",
     "DPOP_NONCE",
+    "MTLS_BASE_URL",
+    "CLOUDFRONT_ORIGIN_SECRET",
+    "CLAIMS_HOOK_URL",
+    "CLAIMS_HOOK_TIMEOUT",
     "CLIENT_CACHE_TTL",
     "KEYS_CACHE_TTL",
     "SECRET_EXPIRY_WARNING",

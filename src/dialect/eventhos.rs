@@ -22,7 +22,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: None, post: true, private_key_jwt: false },
+        auth: AcceptedAuth { basic: None, post: true, private_key_jwt: false, certificate: false },
         jwt_bearer: None,
         refuses_long_lived: true,
         dpop: false,

@@ -21,7 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/v1beta1/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true, private_key_jwt: false },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Raw), post: true, private_key_jwt: false, certificate: false },
         jwt_bearer: Some(JwtBearer { rules: &ASSERTIONS, in_header: true }),
         refuses_long_lived: false,
         dpop: false,

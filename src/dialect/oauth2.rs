@@ -21,7 +21,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/oauth2/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials, GrantType::JwtBearer],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, private_key_jwt: true },
+        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: true, private_key_jwt: true, certificate: true },
         jwt_bearer: Some(JwtBearer { rules: &AUTHORIZATION_GRANT, in_header: false }),
         refuses_long_lived: false,
         dpop: true,

@@ -19,7 +19,12 @@ pub(super) const DIALECT: Dialect = Dialect {
     path: "/api/id/v1/auth/token",
     policy: Policy {
         grant_types: &[GrantType::ClientCredentials],
-        auth: AcceptedAuth { basic: Some(BasicEncoding::Form), post: false, private_key_jwt: false },
+        auth: AcceptedAuth {
+            basic: Some(BasicEncoding::Form),
+            post: false,
+            private_key_jwt: false,
+            certificate: false,
+        },
         jwt_bearer: None,
         refuses_long_lived: false,
         dpop: false,

@@ -42,8 +42,8 @@ pub enum Reply {
     V2(ApiGatewayV2httpResponse),
 }
 
-// What tells the formats apart, and both from events of other services; and what is needed to answer a request that has
-// nothing else that can be read.
+// What tells the formats apart, and both from events of other services; what is needed to answer a request that has nothing
+// else that can be read; and the client certificate, which the crate's type of a REST event has no place for.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Probe {
@@ -58,6 +58,21 @@ struct Probe {
 struct ProbeContext {
     http: ProbeHttp,
     stage: Option<String>,
+    // Where an HTTP API and where a REST API has it.
+    authentication: Option<ProbeConnection>,
+    identity: Option<ProbeConnection>,
+}
+
+#[derive(Deserialize)]
+struct ProbeConnection {
+    #[serde(rename = "clientCert")]
+    client_cert: Option<ProbeCertificate>,
+}
+
+#[derive(Deserialize)]
+struct ProbeCertificate {
+    #[serde(rename = "clientCertPem")]
+    client_cert_pem: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -69,7 +84,7 @@ struct ProbeHttp {
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Box::<RawValue>::deserialize(deserializer)?;
-        let probe = serde_json::from_str::<Probe>(json.get()).unwrap_or_default();
+        let mut probe = serde_json::from_str::<Probe>(json.get()).unwrap_or_default();
         let format = match &probe {
             Probe { raw_path: Some(_), .. } => PayloadFormat::V2,
             Probe { http_method: Some(_), path: Some(_), .. } => PayloadFormat::V1,
@@ -84,8 +99,20 @@ impl<'de> Deserialize<'de> for Event {
             PayloadFormat::V2 => serde_json::from_str(json.get()).map(from_v2),
             PayloadFormat::V1 => serde_json::from_str(json.get()).map(from_v1),
         });
+        let client_certificate = probe.take_client_certificate(format);
         // An HTTP request that cannot be represented still gets an HTTP answer.
-        Ok(Self { call: call.ok().and_then(Result::ok).unwrap_or_else(|| unreadable(probe)), format })
+        let call = call.ok().and_then(Result::ok).unwrap_or_else(|| unreadable(probe));
+        Ok(Self { call: Call { client_certificate, ..call }, format })
+    }
+}
+
+impl Probe {
+    fn take_client_certificate(&mut self, format: PayloadFormat) -> Option<String> {
+        let connection = match format {
+            PayloadFormat::V2 => self.request_context.authentication.take(),
+            PayloadFormat::V1 => self.request_context.identity.take(),
+        };
+        connection?.client_cert?.client_cert_pem
     }
 }
 
@@ -126,6 +153,7 @@ fn from_v2(event: ApiGatewayV2httpRequest) -> Call {
         query: event.raw_query_string.unwrap_or_default(),
         headers: event.headers,
         body: body(event.body, event.is_base64_encoded),
+        client_certificate: None,
     }
 }
 
@@ -147,6 +175,7 @@ fn from_v1(event: ApiGatewayProxyRequest) -> Call {
         query: query.to_query_string(),
         headers: merge(event.multi_value_headers, event.headers),
         body: body(event.body, event.is_base64_encoded),
+        client_certificate: None,
     }
 }
 
@@ -193,5 +222,6 @@ fn unreadable(probe: Probe) -> Call {
         headers: HeaderMap::new(),
         body: Err(Reason::MalformedEvent),
         origin: None,
+        client_certificate: None,
     }
 }

@@ -16,8 +16,8 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use aws_types::SdkConfig;
 
-use super::roots;
-use crate::config::Aws;
+use super::{hook::ClaimsHook, roots};
+use crate::config::{self, Aws, HookPlace};
 
 // A token endpoint that waits is worse than one that says 503: callers retry, and API Gateway gives up after 30 s anyway.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -29,8 +29,8 @@ const MAX_ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Connection {
     shared: SdkConfig,
-    dynamodb_endpoint: Option<String>,
-    secrets_manager_endpoint: Option<String>,
+    tls: TlsContext,
+    aws: Aws,
 }
 
 impl Connection {
@@ -50,18 +50,16 @@ impl Connection {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts())
             .retry_config(retries())
-            .http_client(one_connector(tls))
+            .http_client(one_connector(tls.clone()))
             .build();
-        let (dynamodb_endpoint, secrets_manager_endpoint) =
-            (aws.dynamodb_endpoint.clone(), aws.secrets_manager_endpoint.clone());
-        Ok(Self { shared, dynamodb_endpoint, secrets_manager_endpoint })
+        Ok(Self { shared, tls, aws: aws.clone() })
     }
 
     /// A client of DynamoDB.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared);
-        config.set_endpoint_url(self.dynamodb_endpoint.clone());
+        config.set_endpoint_url(self.aws.dynamodb_endpoint.clone());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
@@ -69,9 +67,31 @@ impl Connection {
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
         let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared);
-        config.set_endpoint_url(self.secrets_manager_endpoint.clone());
+        config.set_endpoint_url(self.aws.secrets_manager_endpoint.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
+
+    /// The claims hook of a configuration. Its connections are its own, since no SDK sets their timeouts.
+    #[must_use]
+    pub fn claims_hook(&self, hook: &config::ClaimsHook) -> ClaimsHook {
+        let connector =
+            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(self.tls.clone());
+        let connector = SharedHttpConnector::new(connector.build());
+        match &hook.place {
+            HookPlace::Url(url) => ClaimsHook::stand_in(connector, url, hook.timeout),
+            HookPlace::Function(name) => {
+                let endpoint = self.aws.lambda_endpoint.clone().unwrap_or_else(|| lambda_endpoint(&self.aws.region));
+                let place = (endpoint.as_str(), self.aws.region.as_str());
+                ClaimsHook::function(connector, place, credentials(&self.aws), name, hook.timeout)
+            }
+        }
+    }
+}
+
+// As AWS's own endpoint rules have it: another suffix in China alone.
+fn lambda_endpoint(region: &str) -> String {
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://lambda.{region}.amazonaws.com{suffix}")
 }
 
 // One connector for all clients. The HTTP client's own builder would make one more, with its TLS configuration, for each.

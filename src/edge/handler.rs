@@ -9,6 +9,7 @@ use super::{
     aws::Connection,
     client_cache::CachedClients,
     dynamodb::DynamoDb,
+    hook::ClaimsHook,
     keys::{HeldKeys, Source},
     moment::{self, Stopwatch},
     secret_use::SecretUses,
@@ -23,7 +24,7 @@ use crate::{
 
 /// The token service over DynamoDB and the configured key source.
 pub struct Handler {
-    service: TokenService<CachedClients<DynamoDb>, HeldKeys>,
+    service: TokenService<CachedClients<DynamoDb>, HeldKeys, ClaimsHook>,
     store: DynamoDb,
     keys: HeldKeys,
     secret_uses: SecretUses,
@@ -47,8 +48,9 @@ impl Handler {
         };
         let keys = HeldKeys::new(source, config.keys_cache_ttl);
         let cached = CachedClients::new(store.clone(), config.client_cache_ttl);
+        let hook = config.claims_hook.as_ref().map(|hook| aws.claims_hook(hook));
         Ok(Self {
-            service: TokenService::new(config.settings.clone(), cached, keys.clone()),
+            service: TokenService::new(config.settings.clone(), cached, keys.clone()).with_hook(hook),
             store,
             keys,
             secret_uses,

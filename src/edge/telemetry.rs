@@ -87,6 +87,7 @@ pub fn log_request(
                 jkt = record.jkt.as_deref(),
                 cold_start,
                 store_us = micros(record.store),
+                hook_us = (!record.hook.is_zero()).then(|| micros(record.hook)),
                 duration_us = micros(took),
                 "request"
             )

@@ -30,20 +30,45 @@ struct Metadata<'a> {
     // RFC 9449 section 5.1; left out where no proof is read.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     dpop_signing_alg_values_supported: &'static [&'static str],
+    // RFC 8705 section 3.3.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<Aliases>,
 }
 
-/// The metadata of an issuer, of whose dialects those in `dialects` are on.
+// RFC 8705 section 5.
+#[derive(Serialize)]
+struct Aliases {
+    token_endpoint: String,
+}
+
+/// What a deployment has switched on.
+#[derive(Clone, Copy)]
+pub struct SwitchedOn<'a> {
+    /// The dialects.
+    pub dialects: &'a [&'static str],
+    /// Whether client certificates are taken.
+    pub mutual_tls: bool,
+    /// The base URL of the endpoints that ask for one, if it is another than the issuer's.
+    pub mtls_base_url: Option<&'a str>,
+}
+
+/// The metadata of an issuer.
 ///
 /// It describes the plain OAuth 2.0 endpoint, or if that is off, the first that is on.
 #[must_use]
-pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
-    let described = DIALECTS.iter().find(|dialect| dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
+pub fn metadata(issuer: &str, on: SwitchedOn<'_>) -> Response {
+    let described = DIALECTS.iter().find(|dialect| on.dialects.contains(&dialect.name)).unwrap_or(Dialect::oauth2());
     let base = issuer.trim_end_matches('/');
     let auth = described.policy.auth;
+    let by_certificate = auth.certificate && on.mutual_tls;
     let methods = [
         auth.basic.map(|_| ClientAuthMethod::ClientSecretBasic),
         auth.post.then_some(ClientAuthMethod::ClientSecretPost),
         auth.private_key_jwt.then_some(ClientAuthMethod::PrivateKeyJwt),
+        by_certificate.then_some(ClientAuthMethod::TlsClientAuth),
+        by_certificate.then_some(ClientAuthMethod::SelfSignedTlsClientAuth),
     ];
     let metadata = Metadata {
         issuer,
@@ -57,6 +82,10 @@ pub fn metadata(issuer: &str, dialects: &[&'static str]) -> Response {
             .then(|| CLIENT_AUTHENTICATION.algs.iter().map(|alg| alg.as_str()).chain(["Ed25519"]).collect()),
         subject_types_supported: ["public"],
         dpop_signing_alg_values_supported: if described.policy.dpop { dpop::ALGS } else { &[] },
+        tls_client_certificate_bound_access_tokens: on.mutual_tls,
+        mtls_endpoint_aliases: on
+            .mtls_base_url
+            .map(|base| Aliases { token_endpoint: format!("{}{}", base.trim_end_matches('/'), described.path) }),
     };
     answer(StatusCode::OK, serde_json::to_vec(&metadata).unwrap_or_default())
 }

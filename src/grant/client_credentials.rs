@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Map;
+
 use super::Issue;
 use crate::oauth::{
     client::{Client, Lifetime},
@@ -40,6 +42,7 @@ impl Request {
             lifetime: client.access_token_lifetime.map(Lifetime::as_seconds),
             alg: client.access_token_signed_response_alg,
             confirmation: None,
+            added_claims: Map::new(),
             client: Arc::clone(client),
         })
     }

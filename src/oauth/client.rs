@@ -1,11 +1,12 @@
 //! A registered client: the metadata of RFC 7591 section 2 under its own names, and what Mintlet adds to it.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    certificate::{Certificate, DistinguishedName, certificates},
     jwk::Jwks,
     jwt::Alg,
     scope::Scope,
@@ -33,7 +34,7 @@ pub struct Client {
     pub disabled: bool,
     /// The secrets that authenticate the client; any that has not expired does.
     pub client_secrets: Vec<ClientSecret>,
-    /// `token_endpoint_auth_method` (RFC 7591 section 2). Absent: Basic and body credentials both work.
+    /// `token_endpoint_auth_method` (RFC 7591 section 2). Absent: whatever it has credentials for, but no certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_method: Option<ClientAuthMethod>,
     /// `grant_types` (RFC 7591 section 2).
@@ -80,6 +81,26 @@ pub struct Client {
     /// Whether its assertions may name the token endpoint as their only audience, as old clients do, and not the issuer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legacy_assertion_audience: bool,
+    /// `tls_client_auth_subject_dn` (RFC 8705 section 2.1.2): the subject of the certificate of a `tls_client_auth` client. Of
+    /// this and the next four it has exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<DistinguishedName>,
+    /// `tls_client_auth_san_dns` (RFC 8705 section 2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// `tls_client_auth_san_uri` (RFC 8705 section 2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// `tls_client_auth_san_ip` (RFC 8705 section 2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<IpAddr>,
+    /// `tls_client_auth_san_email` (RFC 8705 section 2.1.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
+    /// `tls_client_certificate_bound_access_tokens` (RFC 8705 section 3.4). Absent: only for a client whose
+    /// `token_endpoint_auth_method` is a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_client_certificate_bound_access_tokens: Option<bool>,
     /// `redirect_uris` (RFC 7591 section 2), kept for the grants that use them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
@@ -169,9 +190,42 @@ impl Client {
             scope.then_some(("default_scope", "not within scope")),
             audience.then_some(("audience", "an empty string")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
+            self.certificate_fault(),
         ]
         .into_iter()
         .flatten()
+    }
+
+    // RFC 8705 sections 2.1.2 and 2.2.2.
+    fn certificate_fault(&self) -> Option<(&'static str, &'static str)> {
+        let texts = [&self.tls_client_auth_san_dns, &self.tls_client_auth_san_uri, &self.tls_client_auth_san_email];
+        let others = [self.tls_client_auth_subject_dn.is_some(), self.tls_client_auth_san_ip.is_some()];
+        let names = texts.iter().filter(|text| text.is_some()).count() + others.iter().filter(|name| **name).count();
+        if texts.into_iter().flatten().any(String::is_empty) {
+            return Some(("tls_client_auth_san_*", "an empty string"));
+        }
+        match self.token_endpoint_auth_method {
+            Some(ClientAuthMethod::TlsClientAuth) if names != 1 => Some((
+                "token_endpoint_auth_method",
+                "tls_client_auth needs exactly one of tls_client_auth_subject_dn and tls_client_auth_san_dns, _uri, _ip, _email",
+            )),
+            Some(ClientAuthMethod::TlsClientAuth) => None,
+            _ if names > 0 => Some(("tls_client_auth_*", "only for a token_endpoint_auth_method of tls_client_auth")),
+            Some(ClientAuthMethod::SelfSignedTlsClientAuth) => {
+                let mut registered = self.jwks.iter().flat_map(certificates);
+                let readable = registered.any(|der| Certificate::from_der(der).is_some());
+                (!readable).then_some((
+                    "token_endpoint_auth_method",
+                    "self_signed_tls_client_auth needs a jwks with a key whose x5c holds the certificate",
+                ))
+            }
+            Some(
+                ClientAuthMethod::ClientSecretBasic
+                | ClientAuthMethod::ClientSecretPost
+                | ClientAuthMethod::PrivateKeyJwt,
+            )
+            | None => None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use base64::{
 
 use super::{
     assertion::{AssertionFault, CLIENT_AUTHENTICATION, UnverifiedAssertion},
+    certificate::{self, Certificate},
     client::{Client, ClientId, ClientSecret},
     error::Reason,
     form,
@@ -27,6 +28,8 @@ pub struct AcceptedAuth {
     pub post: bool,
     /// Whether the route takes `client_assertion` (RFC 7523 section 2.2).
     pub private_key_jwt: bool,
+    /// Whether the route takes a client certificate (RFC 8705 section 2).
+    pub certificate: bool,
 }
 
 /// How the two halves of a Basic pair are encoded before base64.
@@ -54,6 +57,13 @@ pub enum Presented {
     Secret(Vec<Candidate>),
     /// A signed assertion.
     Assertion(Box<UnverifiedAssertion>),
+    /// An id, and the certificate of the connection (RFC 8705 section 2).
+    Certificate {
+        /// The client id as sent: not checked against any grammar.
+        client_id: String,
+        /// The certificate.
+        certificate: Arc<Certificate>,
+    },
 }
 
 /// One client id and secret that a request may mean.
@@ -70,7 +80,7 @@ pub struct Candidate {
 pub struct Proven {
     /// The client.
     pub client: Arc<Client>,
-    /// Which of its credentials it used: the id of a secret, or the `kid` of a key.
+    /// Which of its credentials it used: the id of a secret, the `kid` of a key, or the thumbprint of a certificate.
     pub credential_id: String,
     /// What has to be stored before the proof counts, if it is good once only.
     pub writes: Vec<Write>,
@@ -88,13 +98,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 impl Credentials {
-    /// Reads the credentials of a request. `authorization` holds the values of all its `Authorization` headers.
+    /// Reads the credentials of a request. `authorization` holds the values of all its `Authorization` headers, and
+    /// `certificate` is its connection's: it counts where there is nothing else.
     ///
     /// # Errors
     /// A [`Reason`] for more than one method, for a method that the route does not take, for none, and for a malformed one.
     pub fn read<'a>(
         mut authorization: impl Iterator<Item = &'a [u8]>,
         params: &Params,
+        certificate: Option<&certificate::Presented>,
         accepted: AcceptedAuth,
     ) -> Result<Self, Reason> {
         let header = authorization.next();
@@ -111,7 +123,7 @@ impl Credentials {
             (Some(header), _, _) => Self::from_basic(header, params.get(Param::ClientId), accepted.basic)?,
             (None, Some(secret), _) => Self::from_body(params, secret, accepted)?,
             (None, None, Some(_)) => Self::from_assertion(params, accepted)?,
-            (None, None, None) => return Err(Reason::NoCredentials),
+            (None, None, None) => Self::from_certificate(params, certificate, accepted)?,
         };
         if credentials.presented.is_too_long() { Err(Reason::CredentialTooLong) } else { Ok(credentials) }
     }
@@ -171,6 +183,18 @@ impl Credentials {
         Ok(Self { method: ClientAuthMethod::PrivateKeyJwt, presented: Presented::Assertion(Box::new(assertion)) })
     }
 
+    // A connection may have a certificate and a request no client: that is no credential.
+    fn from_certificate(
+        params: &Params,
+        certificate: Option<&certificate::Presented>,
+        accepted: AcceptedAuth,
+    ) -> Result<Self, Reason> {
+        let certificate = certificate.filter(|_| accepted.certificate).ok_or(Reason::NoCredentials)?;
+        let client_id = params.get(Param::ClientId).ok_or(Reason::NoCredentials)?.to_owned();
+        let presented = Presented::Certificate { client_id, certificate: certificate.clone()? };
+        Ok(Self { method: ClientAuthMethod::TlsClientAuth, presented })
+    }
+
     /// The ids of the clients these credentials can be of; those that no client can have are left out.
     pub fn client_ids(&self) -> impl Iterator<Item = ClientId> {
         let mut previous = None;
@@ -187,14 +211,21 @@ impl Credentials {
     /// Says nothing about a client before its credentials are proven. `now` is in seconds since the epoch.
     ///
     /// # Errors
-    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], [`Reason::ClientAssertion`], and after
-    /// the credentials were proven [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
+    /// [`Reason::UnknownClient`], [`Reason::SecretMismatch`], [`Reason::SecretExpired`], [`Reason::ClientAssertion`],
+    /// [`Reason::CertificateMismatch`], [`Reason::CertificateNotValid`], and after the credentials were proven
+    /// [`Reason::ClientDisabled`] and [`Reason::AuthMethodNotRegistered`].
     pub fn prove(&self, clients: &[Arc<Client>], server: &Server<'_>, now: u64) -> Result<Proven, Reason> {
         match &self.presented {
             Presented::Secret(candidates) => self.prove_secret(candidates, clients, now),
             Presented::Assertion(assertion) => {
                 let verified = assertion.verify(clients, server, now)?;
                 self.admit(&verified.client, verified.kid, verified.write.into_iter().collect())
+            }
+            Presented::Certificate { client_id, certificate } => {
+                let client = clients.iter().find(|client| client.client_id.as_str() == client_id);
+                let client = client.ok_or(Reason::UnknownClient)?;
+                certificate.authenticates(client, now)?;
+                self.admit(client, certificate.thumbprint(), Vec::new())
             }
         }
     }
@@ -221,7 +252,9 @@ impl Credentials {
         if client.disabled {
             return Err(Reason::ClientDisabled);
         }
-        if client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
+        // Which of the two methods a certificate is of only the registration says; it has been held against that already.
+        let by_certificate = matches!(self.presented, Presented::Certificate { .. });
+        if !by_certificate && client.token_endpoint_auth_method.is_some_and(|method| method != self.method) {
             return Err(Reason::AuthMethodNotRegistered);
         }
         Ok(Proven { client: Arc::clone(client), credential_id, writes, secret_expires_at: None })
@@ -231,11 +264,12 @@ impl Credentials {
 impl Presented {
     /// The client ids as they were sent, most likely one first.
     pub fn client_ids(&self) -> impl Iterator<Item = &str> {
-        let (pairs, assertion): (&[Candidate], _) = match self {
+        let (pairs, other): (&[Candidate], _) = match self {
             Self::Secret(candidates) => (candidates, None),
             Self::Assertion(assertion) => (&[], Some(assertion.unverified_client_id())),
+            Self::Certificate { client_id, .. } => (&[], Some(client_id.as_str())),
         };
-        pairs.iter().map(|pair| pair.client_id.as_str()).chain(assertion)
+        pairs.iter().map(|pair| pair.client_id.as_str()).chain(other)
     }
 
     fn is_too_long(&self) -> bool {
@@ -246,6 +280,7 @@ impl Presented {
             }
             // Its reader has a bound of its own.
             Self::Assertion(_) => false,
+            Self::Certificate { client_id, .. } => too_long(client_id),
         }
     }
 }

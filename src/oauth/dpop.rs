@@ -6,7 +6,6 @@ use super::{
     error::Reason,
     jwk::VerifyingKey,
     jws::{HeaderKey, JwtFault, UnverifiedJwt},
-    jwt::Confirmation,
     state::{StateRow, Write},
     uri::normalized,
 };
@@ -74,12 +73,6 @@ impl Proof {
     #[must_use]
     pub fn jkt(&self) -> &str {
         &self.jkt
-    }
-
-    /// What binds a token to the key.
-    #[must_use]
-    pub fn confirmation(&self) -> Confirmation {
-        Confirmation { jkt: Some(self.jkt.clone()), ..Confirmation::default() }
     }
 
     /// What has to be stored before the proof counts (RFC 9449 section 11.1). It is kept until the proof would be too old.

@@ -57,6 +57,7 @@ impl Reason {
         matches!(
             self,
             Self::SecretMismatch
+                | Self::CertificateMismatch
                 | Self::ClientAssertion(UnknownKey | SignatureMismatch)
                 | Self::AssertionGrant(UnknownKey | SignatureMismatch)
         )
@@ -227,12 +228,20 @@ reasons! {
     SecretMismatch => InvalidClient, "secret_mismatch", CLIENT_AUTHENTICATION_FAILED;
     /// The secret matches one that has expired.
     SecretExpired => InvalidClient, "secret_expired", CLIENT_AUTHENTICATION_FAILED;
+    /// The client certificate cannot be read.
+    MalformedCertificate => InvalidClient, "malformed_certificate", CLIENT_AUTHENTICATION_FAILED;
+    /// The client is not registered with the certificate, or with none at all.
+    CertificateMismatch => InvalidClient, "certificate_mismatch", CLIENT_AUTHENTICATION_FAILED;
+    /// The client's certificate has expired or is not valid yet.
+    CertificateNotValid => InvalidClient, "certificate_not_valid", CLIENT_AUTHENTICATION_FAILED;
     /// The client is disabled; its secret was right.
     ClientDisabled => DisabledClient, "client_disabled", CLIENT_AUTHENTICATION_FAILED;
     /// The client is registered for another authentication method; its secret was right.
     AuthMethodNotRegistered => InvalidClient, "auth_method_not_registered", CLIENT_AUTHENTICATION_FAILED;
     /// The client is not registered for this grant.
     GrantNotRegistered => UnauthorizedClient, "grant_not_registered", "The client may not use this grant_type";
+    /// The client's tokens are bound to a certificate, and the request has none that can be read (RFC 8705 section 3).
+    NoCertificateToBind => InvalidRequest, "no_certificate_to_bind", "The client's tokens are bound to a certificate, and the request came without one";
     /// A scope outside RFC 6749's grammar.
     MalformedScope => MalformedScope, "malformed_scope", "The scope is malformed";
     /// A scope outside the client's registration.
@@ -241,6 +250,8 @@ reasons! {
     MalformedResource => InvalidTarget, "malformed_resource", "The resource is not an absolute URI without fragment";
     /// A resource or audience outside the client's registration.
     TargetNotAllowed => InvalidTarget, "target_not_allowed", "The client may not ask for this resource";
+    /// The claims hook denies the token.
+    DeniedByHook => UnauthorizedClient, "denied_by_hook", "The client may not have this token";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
     /// The client's tokens are to be bound to a key, and there is no `DPoP` header, or the dialect reads none.
@@ -269,6 +280,8 @@ reasons! {
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.
     KeysUnavailable => Unavailable, "keys_unavailable", "The service is temporarily unavailable";
+    /// The claims hook did not answer in time, or not as it may.
+    HookFailed => Unavailable, "hook_failed", "The service is temporarily unavailable";
     /// No active key signs with the algorithm that the client is registered for.
     NoKeyForAlg => Unavailable, "no_key_for_alg", "The service is temporarily unavailable";
     /// The client's item cannot be read.

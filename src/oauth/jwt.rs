@@ -101,7 +101,7 @@ pub struct Claims<'a, O: Serialize> {
     pub extra: Extra<'a>,
 }
 
-/// `cnf`: the key that whoever uses the token has to prove (RFC 7800 section 3.1).
+/// `cnf`: what whoever uses the token has to prove to hold (RFC 7800 section 3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Confirmation {
     /// The thumbprint of the key that signs the `DPoP` proofs (RFC 9449 section 6.1).
@@ -115,8 +115,10 @@ pub struct Confirmation {
 /// `aud`: one string when there is one, an array when there are more (RFC 7519 section 4.1.3).
 pub struct Audience<'a>(pub &'a [String]);
 
-/// A client's claims, less those that are registered or the dialect's own.
+/// The claims of a claims hook and a client, less those that are registered or the dialect's own. Of one name the hook's stands.
 pub struct Extra<'a> {
+    /// The claims hook's claims.
+    pub added: &'a Map<String, Value>,
     /// The client's claims.
     pub claims: &'a Map<String, Value>,
     /// The names of the dialect's own claims.
@@ -158,7 +160,8 @@ impl Serialize for Audience<'_> {
 impl Serialize for Extra<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in self.claims {
+        let unchanged = self.claims.iter().filter(|(name, _)| !self.added.contains_key(name.as_str()));
+        for (name, value) in self.added.iter().chain(unchanged) {
             if !REGISTERED_CLAIMS.contains(&name.as_str()) && !self.own.contains(&name.as_str()) {
                 map.serialize_entry(name, value)?;
             }
@@ -191,12 +194,21 @@ mod tests {
             client_id: "c",
             cnf: Some(&Confirmation { jkt: Some("k".to_owned()), x5t_s256: None }),
             own: json!({"gen": "system"}),
-            extra: Extra { claims: &claims, own: &["gen"] },
+            extra: Extra { added: &Map::new(), claims: &claims, own: &["gen"] },
         };
         assert_eq!(
             serde_json::to_string(&token).unwrap(),
             r#"{"iss":"i","sub":"s","aud":"a","iat":1,"nbf":1,"exp":2,"jti":"j","client_id":"c","cnf":{"jkt":"k"},"gen":"system","org_ids":"forged"}"#
         );
+    }
+
+    #[test]
+    fn a_hooks_claim_stands_in_place_of_the_clients_and_over_no_other() {
+        let object = |value: Value| value.as_object().unwrap().clone();
+        let added = object(json!({"tier": "gold", "gen": "forged", "iss": "forged"}));
+        let claims = object(json!({"tier": "tin", "team": "a"}));
+        let extra = Extra { added: &added, claims: &claims, own: &["gen"] };
+        assert_eq!(serde_json::to_value(extra).unwrap(), json!({"tier": "gold", "team": "a"}));
     }
 
     #[test]

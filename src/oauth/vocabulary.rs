@@ -34,6 +34,10 @@ pub enum ClientAuthMethod {
     ClientSecretPost,
     /// An assertion that is signed with a key of the client's (RFC 7523 section 2.2, OpenID Connect Core section 9).
     PrivateKeyJwt,
+    /// A certificate of a registered name (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// A registered certificate (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
 }
 
 /// The `client_assertion_type` of RFC 7523 section 2.2.
@@ -64,6 +68,17 @@ impl ClientAuthMethod {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
             Self::PrivateKeyJwt => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+        }
+    }
+
+    /// Whether a certificate is what authenticates the client (RFC 8705 section 2).
+    #[must_use]
+    pub fn is_certificate(self) -> bool {
+        match self {
+            Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => true,
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::PrivateKeyJwt => false,
         }
     }
 }

@@ -21,6 +21,8 @@ ALLOWED = {
         "secretsmanager:GetSecretValue": [{"Fn::GetAtt": ["SigningKeys", "Id"]}],
         "logs:CreateLogStream": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
         "logs:PutLogEvents": [{"Fn::GetAtt": ["TokenLogGroup", "Arn"]}],
+        # Only with a claims hook, and then that one function.
+        "lambda:InvokeFunction": [{"Ref": "ClaimsHookFunctionArn"}],
     },
     # tests/it/rotate.rs holds the same list against the calls that are made.
     "RotateFunctionRole": {
@@ -75,6 +77,10 @@ def of_type(resources, kind):
 def statements(resources):
     for name, body in resources.items():
         for policy in aslist(body.get("Properties", {}).get("Policies", [])):
+            if "Fn::If" in policy:
+                condition, policy, otherwise = policy["Fn::If"]
+                assert condition == "HasClaimsHook" and policy["PolicyName"] == "claims-hook"
+                assert otherwise == {"Ref": "AWS::NoValue"}
             for statement in aslist(policy["PolicyDocument"]["Statement"]):
                 yield name, statement
 
@@ -87,6 +93,11 @@ def test_each_function_may_do_exactly_what_is_listed(resources):
         for action in aslist(statement["Action"]):
             granted.setdefault(role, {}).setdefault(action, []).extend(aslist(statement["Resource"]))
     assert granted == ALLOWED
+
+
+def test_without_a_claims_hook_no_function_may_be_invoked():
+    conditions = yaml_parse((ROOT / "template.yaml").read_text())["Conditions"]
+    assert conditions["HasClaimsHook"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ClaimsHookFunctionArn"}, ""]}]}
 
 
 def test_no_role_comes_with_a_managed_policy_and_sam_adds_none(resources):
@@ -185,5 +196,5 @@ def test_each_function_writes_json_to_a_log_group_of_its_own(resources):
 
 
 def test_the_linters_have_nothing_to_say():
-    run("cfn-lint", "--include-checks", "I", "--", "template.yaml", "infra/alarms.yaml", env=plain_environment())
+    run("cfn-lint", "--include-checks", "I", "--", "template.yaml", "infra/alarms.yaml", "infra/mtls-domain.yaml", env=plain_environment())
     run("sam", "validate", "--lint", env=plain_environment(AWS_DEFAULT_REGION=REGION))

@@ -7,7 +7,12 @@ use std::{
     process::Stdio,
 };
 
-use mintlet::{config::CLIENTS_TABLE, edge::apigw::Event, oauth::jwt::Alg};
+use mintlet::{
+    config::CLIENTS_TABLE,
+    edge::apigw::Event,
+    oauth::jwt::Alg,
+    service::{MutualTls, OriginSecret},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncReadExt as _,
@@ -19,9 +24,14 @@ use crate::{
     support::{Ask, World, ring},
 };
 
+const MTLS: &str = "https://mtls.example.com";
+// What the events of CloudFront have.
+const ORIGIN_SECRET: &str = "example-origin-secret-of-the-distribution";
+
 #[tokio::test]
 async fn every_event_gets_its_answer_from_the_service() {
-    let world = World::new(clients(), &[Alg::RS256]).await;
+    let mutual_tls = MutualTls { base_url: Some(MTLS.to_owned()), origin_secret: OriginSecret::new(ORIGIN_SECRET) };
+    let world = World::with(clients(), &[Alg::RS256], |settings| settings.mutual_tls = Some(mutual_tls), 0).await;
     for (name, expected) in expectations() {
         let answer = match serde_json::from_slice::<Event>(&fs::read(folder().join(&name)).unwrap()) {
             Ok(event) => {
@@ -39,9 +49,11 @@ async fn every_event_gets_its_answer_from_the_service() {
 async fn every_event_gets_its_answer_from_the_binary() {
     let world = World::new(clients(), &[Alg::RS256]).await;
     let api = RuntimeApi::start().await;
-    let function = Function::start(&api, world.engine.endpoint(), &[]);
+    let settings = [("MTLS_BASE_URL", MTLS), ("CLOUDFRONT_ORIGIN_SECRET", ORIGIN_SECRET)];
+    let function = Function::start(&api, world.engine.endpoint(), &settings);
     let mut secrets = secrets(&clients());
     secrets.extend(assertions());
+    secrets.push(ORIGIN_SECRET.to_owned());
     for (name, expected) in expectations() {
         let answer = match api.invoke(fs::read(folder().join(&name)).unwrap()).await {
             Ok(reply) => {
@@ -215,7 +227,7 @@ fn check_headers(name: &str, reply: &Value) {
 
 fn secrets(clients: &Value) -> Vec<String> {
     let clients = clients.as_array().unwrap().iter();
-    clients.filter_map(|client| client["client_secret"].as_str()).map(str::to_owned).collect()
+    clients.filter_map(|client| client.get("client_secret")?.as_str()).map(str::to_owned).collect()
 }
 
 // The assertions that the events send, wherever they stand.

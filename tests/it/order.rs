@@ -94,6 +94,7 @@ async fn keys_that_cannot_be_had_are_503_for_a_right_secret_alone() {
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
         requires_dpop_nonce: false,
+        mutual_tls: None,
     };
     let nowhere = tempfile::tempdir().unwrap().path().join("keys.json");
     let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);

@@ -60,6 +60,7 @@ impl World {
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
             requires_dpop_nonce: false,
+            mutual_tls: None,
         };
         change(&mut settings);
         let keys = HeldKeys::new(Source::Inline(ring(algs)), 300);
@@ -152,6 +153,7 @@ impl Ask {
             headers: HeaderMap::new(),
             body: Ok(Bytes::new()),
             origin: None,
+            client_certificate: None,
         })
     }
 

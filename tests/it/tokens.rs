@@ -63,6 +63,7 @@ async fn a_token_of_each_algorithm_verifies_with_the_published_key_or_the_shared
         dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
         access_token_lifetime: Lifetime::default(),
         requires_dpop_nonce: false,
+        mutual_tls: None,
     };
     let store = CachedClients::new(DynamoDb::new(base.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
     let service = TokenService::new(settings, store, HeldKeys::new(Source::Inline(keys), 300));

@@ -273,6 +273,7 @@ async fn a_token_signed_a_second_before_or_after_the_take_over_verifies_with_key
             dialects: DIALECTS.iter().map(|dialect| dialect.name).collect(),
             access_token_lifetime: Lifetime::default(),
             requires_dpop_nonce: false,
+            mutual_tls: None,
         };
         let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
         TokenService::new(settings, store, HeldKeys::new(Source::File(file.path().to_owned()), 300))

@@ -138,7 +138,11 @@ fn items(clients: &Clients, terms: &Terms<'_>) -> Finding {
 fn uses_secrets(client: &Client) -> bool {
     match client.token_endpoint_auth_method {
         None | Some(ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost) => client.jwks.is_none(),
-        Some(ClientAuthMethod::PrivateKeyJwt) => false,
+        Some(
+            ClientAuthMethod::PrivateKeyJwt
+            | ClientAuthMethod::TlsClientAuth
+            | ClientAuthMethod::SelfSignedTlsClientAuth,
+        ) => false,
     }
 }
 
