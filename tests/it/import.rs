@@ -5,11 +5,14 @@
 use mintlet::{
     cli::import::{Mode, Report, SYSTEMS, System, entry::Imported, import},
     dialect::{DIALECTS, Dialect},
-    oauth::{error::Reason, jwt::Alg, secret::Secret},
+    oauth::{assertion::AssertionFault, error::Reason, jwt::Alg, secret::Secret},
 };
 use serde_json::{Value, json};
 
-use crate::support::{Ask, NOW, World, body, parts, token_in};
+use crate::{
+    signer::Signer,
+    support::{Ask, NOW, World, body, parts, token_in},
+};
 
 /// What the secrets of `exports/eventhos.json` are encrypted under.
 pub const CRYPTO_KEY: &str = "the crypto key of an eventhos";
@@ -199,4 +202,32 @@ async fn clients_of_a_realm_of_keycloak_get_tokens_as_their_service_account() {
     assert_eq!((&claims["sub"], lifetime(&claims)), (&json!("reports"), 300));
     let disabled = Ask::token(oauth2, "old-batch", "Aq1Sw2De3Fr4Gt5Hy6Ju7Ki8Lo9Pz0Xc");
     world.refuses(oauth2, "disabled", disabled, Reason::ClientDisabled).await;
+}
+
+#[tokio::test]
+async fn a_key_of_frontier_gets_a_token_by_what_its_sdk_signs() {
+    let (held, other) = (Signer::new(Alg::RS256), Signer::new(Alg::RS256));
+    let rows: Value = serde_json::from_str(export("frontier")).unwrap();
+    let (mut row, id) = (rows[0].clone(), rows[0]["id"].as_str().unwrap());
+    row["type"] = json!("jwt_bearer");
+    row["secret_hash"].take();
+    let mut jwk = held.jwk();
+    jwk["kid"] = json!(id);
+    row["public_key"] = json!({"keys": [jwk]});
+    let world = empty().await;
+    let report = run(&world, "frontier", &row.to_string(), WRITE).await;
+    assert_eq!(report.to_string(), format!("imported\t{id}\n"));
+
+    let ask = |signer: &Signer| {
+        let claims = json!({"iss": "//frontier-go-sdk", "sub": row["serviceuser_id"], "iat": NOW, "exp": NOW + 3600});
+        let assertion = signer.jwt_with(&json!({"alg": "RS256", "kid": id, "typ": "JWT"}), &claims);
+        let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+        Ask::json(dialect("frontier").path, &json!({"grant_type": grant, "assertion": assertion}))
+    };
+    let answer = world.send(ask(&held)).await;
+    assert_eq!(answer.record.reason, None);
+    let (_, claims) = parts(token_in(&body(&answer.response)));
+    assert_eq!((&claims["sub"], &claims["org_ids"]), (&row["serviceuser_id"], &json!([row["org_id"]])));
+    let stranger = world.send(ask(&other)).await;
+    assert_eq!(stranger.record.reason, Some(Reason::AssertionGrant(AssertionFault::SignatureMismatch)));
 }
