@@ -295,7 +295,7 @@ pub fn decide(request: &TokenRequest, facts: &Facts, server: &Server<'_>, moment
         .and_then(|()| match &request.grant {
             GrantRequest::ClientCredentials(grant) => grant.decide(&proven.client),
             GrantRequest::JwtBearer(grant) => grant.decide(&proven.client),
-            GrantRequest::TokenExchange(grant) => grant.decide(&proven.client, facts),
+            GrantRequest::TokenExchange(grant) => grant.decide(&proven.client, facts, request.proof.as_ref()),
         })
         .and_then(|issue| Ok(Issue { confirmation: request.confirmation(&proven.client)?, ..issue }));
     // A request that is refused uses nothing up.

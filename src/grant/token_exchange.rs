@@ -10,6 +10,7 @@ use crate::{
     oauth::{
         access_token::AccessToken,
         client::Client,
+        dpop::Proof,
         error::Reason,
         params::{Param, Params},
         vocabulary::TokenType,
@@ -79,7 +80,7 @@ impl Request {
     /// # Errors
     /// `invalid_request` for whatever is wrong with one of the tokens (RFC 8693 section 2.2.2); `invalid_scope`,
     /// `invalid_target` and `invalid_authorization_details` for what exceeds the subject token or the registration.
-    pub fn decide(&self, client: &Arc<Client>, facts: &Facts) -> Result<Issue, Reason> {
+    pub fn decide(&self, client: &Arc<Client>, facts: &Facts, proof: Option<&Proof>) -> Result<Issue, Reason> {
         let issued_token_type = match &self.requested_token_type {
             None => TokenType::AccessToken,
             Some(name) => TokenType::named(name).ok_or(Reason::TokenTypeNotTaken)?,
@@ -90,8 +91,10 @@ impl Request {
         if !its_own && !client.subject_token_clients.contains(&subject.client_id) {
             return Err(Reason::SubjectTokenNotAllowed);
         }
-        // In exchange for it there would be a token that is good without the key.
-        if subject.claims.contains_key("cnf") {
+        // In exchange for it there would be a token that is good without the key; unless that is proven and binds the new one.
+        let bound =
+            subject.claims.get("cnf").is_some_and(|cnf| proof.is_none_or(|proof| json!({"jkt": proof.jkt()}) != *cnf));
+        if bound {
             return Err(Reason::SubjectTokenBound);
         }
         // Nobody names another one as who acts.

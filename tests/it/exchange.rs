@@ -11,7 +11,10 @@ use mintlet::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Ask, NOW, SECRET, World, body, encode, parts, readable, token_in};
+use crate::{
+    proofs::ProofKey,
+    support::{Ask, NOW, SECRET, World, body, encode, parts, readable, token_in},
+};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -166,50 +169,33 @@ async fn only_good_tokens_of_clients_that_it_may_exchange_are_exchanged() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_bound_to_a_key_is_not_exchanged() {
+async fn a_token_that_is_bound_to_a_key_is_exchanged_only_with_that_key_which_binds_the_new_one() {
     let world = world().await;
-    let key = mintlet::keyring::KeyRecord::generate(Alg::ES256, 1).unwrap();
-    let ring = mintlet::keyring::RingDocument { keys: vec![key], ..Default::default() };
-    let ring = mintlet::keyring::KeyRing::try_from(&ring).unwrap();
-    let mut bound = parts(&issue(&world, "web", "j1", &[]).await).1;
-    bound["cnf"] = json!({"jkt": "x"});
-    let service = {
-        use mintlet::{
-            edge::client_cache::CachedClients,
-            service::{Keys, KeysUnavailable, Settings, TokenService},
-        };
-        struct Held(std::sync::Arc<mintlet::keyring::KeyRing>);
-        impl Keys for Held {
-            async fn ring(
-                &self,
-                _: Option<Alg>,
-                _: u64,
-            ) -> Result<std::sync::Arc<mintlet::keyring::KeyRing>, KeysUnavailable> {
-                Ok(std::sync::Arc::clone(&self.0))
-            }
-        }
-        let token =
-            ring.signer(None, NOW).unwrap().sign(mintlet::oauth::jwt::Typ::AccessToken, bound.to_string().as_bytes());
-        let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
-        let settings = Settings {
-            issuer: Some(crate::support::ISSUER.to_owned()),
-            base_path: String::new(),
-            dialects: vec!["oauth2"],
-            access_token_lifetime: mintlet::oauth::client::Lifetime::default(),
-            authorization_details_types: Vec::new(),
-            requires_dpop_nonce: false,
-            mutual_tls: None,
-        };
-        (TokenService::new(settings, store, Held(std::sync::Arc::new(ring))), token.unwrap())
+    let dialect = Dialect::oauth2();
+    let key = ProofKey::fixed();
+    let with_proof = |ask: Ask, key: &ProofKey, jti: &str| {
+        let proof = key.proof_with(|_, claims| drop(claims.insert("jti".to_owned(), json!(jti))));
+        ask.header("dpop".parse().unwrap(), &proof)
     };
-    let (service, token) = service;
-    let moment = Moment { now: NOW, jti: "j".to_owned() };
-    let answer = service.respond(&exchange("gateway", &token, &[]).0, &moment).await;
-    assert_eq!(answer.record.reason, Some(Reason::SubjectTokenBound));
-    // Introspection shows the key, and how such a token is used.
-    let ask = Ask::form("/oauth2/introspect", &format!("token={token}")).basic("web", SECRET);
-    let shown = body(&service.respond(&ask.0, &moment).await.response);
-    assert_eq!((&shown["cnf"], &shown["token_type"]), (&json!({"jkt": "x"}), &json!("DPoP")));
+    let answer = world.send(with_proof(Ask::token(dialect, "web", SECRET), &key, "p1")).await;
+    let cnf = json!({"jkt": key.thumbprint()});
+    assert_eq!(claims(&answer)["cnf"], cnf);
+    let subject = token_in(&body(&answer.response)).to_owned();
+    let introspection =
+        world.send(Ask::form("/oauth2/introspect", &format!("token={subject}")).basic("web", SECRET)).await;
+    let shown = body(&introspection.response);
+    assert_eq!((&shown["cnf"], &shown["token_type"]), (&cnf, &json!("DPoP")));
+
+    let ask = || exchange("gateway", &subject, &[]);
+    world.refuses(dialect, "no proof", ask(), Reason::SubjectTokenBound).await;
+    let other = with_proof(ask(), &ProofKey::generate(Alg::ES256), "p2");
+    world.refuses(dialect, "another key's proof", other, Reason::SubjectTokenBound).await;
+    let answer = world.send(with_proof(ask(), &key, "p3")).await;
+    assert_eq!(claims(&answer)["cnf"], cnf);
+    // One that is bound to nothing may become bound.
+    let free = issue(&world, "web", "j", &[]).await;
+    let answer = world.send(with_proof(exchange("gateway", &free, &[]), &key, "p4")).await;
+    assert_eq!(claims(&answer)["cnf"], cnf);
 }
 
 #[tokio::test]
