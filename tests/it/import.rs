@@ -227,7 +227,7 @@ async fn a_key_of_frontier_gets_a_token_by_what_its_sdk_signs() {
     let answer = world.send(ask(&held)).await;
     assert_eq!(answer.record.reason, None);
     let (_, claims) = parts(token_in(&body(&answer.response)));
-    assert_eq!((&claims["sub"], &claims["org_ids"]), (&row["serviceuser_id"], &json!([row["org_id"]])));
+    assert_eq!((&claims["sub"], &claims["org_ids"]), (&row["serviceuser_id"], &row["org_id"]));
     let stranger = world.send(ask(&other)).await;
     assert_eq!(stranger.record.reason, Some(Reason::AssertionGrant(AssertionFault::SignatureMismatch)));
 }
