@@ -205,6 +205,11 @@ impl TokenRequest {
                 // The assertion is proof enough: a certificate beside it is there to bind the token, not to authenticate.
                 let credentials = match Credentials::read(left.iter().copied(), params, None, policy.auth) {
                     Ok(credentials) => Some(credentials),
+                    Err(Reason::NoCredentials)
+                        if params.get(Param::ClientId).is_some_and(|id| id != request.unverified_client_id()) =>
+                    {
+                        return Err(Reason::ClientIdMismatch);
+                    }
                     Err(Reason::NoCredentials) => None,
                     Err(reason) => return Err(reason),
                 };

@@ -33,6 +33,7 @@ use super::{
 };
 use crate::{
     config::{CLIENTS_TABLE, STATE_TABLE},
+    edge::moment,
     oauth::{
         client::{Client, ClientId},
         secret::Secret,
@@ -240,7 +241,13 @@ impl Target {
     }
 
     async fn delete(&self, one: &One) -> Result<(), Failure> {
-        self.clients().await?.delete(&id(&one.client_id)?).await?;
+        let client_id = id(&one.client_id)?;
+        let (clients, state) = self.tables().await?;
+        clients.delete(&client_id).await?;
+        // Its tokens must not come back with another client that is registered under its id.
+        state.revoke_client(client_id, moment::now()).await.map_err(|failure| {
+            Failure::new(format!("{} is deleted, but its tokens could not be revoked: {failure}", one.client_id))
+        })?;
         self.report(&json!({"client_id": one.client_id}), &format!("deleted {}", one.client_id));
         Ok(())
     }

@@ -92,9 +92,9 @@ impl Request {
             return Err(Reason::SubjectTokenNotAllowed);
         }
         // In exchange for it there would be a token that is good without the key; unless that is proven and binds the new one.
-        let bound =
-            subject.claims.get("cnf").is_some_and(|cnf| proof.is_none_or(|proof| json!({"jkt": proof.jkt()}) != *cnf));
-        if bound {
+        let mut confirmations =
+            [Some(subject), actor].into_iter().flatten().filter_map(|token| token.claims.get("cnf"));
+        if confirmations.any(|cnf| proof.is_none_or(|proof| json!({"jkt": proof.jkt()}) != *cnf)) {
             return Err(Reason::SubjectTokenBound);
         }
         // Nobody names another one as who acts.

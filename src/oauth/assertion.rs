@@ -14,7 +14,7 @@ use super::{
     jws::{HeaderKey, UnverifiedJwt},
     jwt::Alg,
     state::{StateRow, Write},
-    vocabulary::Server,
+    vocabulary::{ClientAuthMethod, Server},
 };
 
 /// What a use of assertions asks of them: values, so that the rules do not know who uses them.
@@ -145,6 +145,11 @@ impl UnverifiedAssertion {
     /// What is wrong with it, as the rules tell it. That the client is disabled is none of it.
     pub fn verify(&self, clients: &[Arc<Client>], server: &Server<'_>, now: u64) -> Result<VerifiedAssertion, Reason> {
         let verified = self.signer(clients).and_then(|(client, kid)| {
+            // What it has used up, or signed for somebody else, would be good again under rules that ask for less.
+            let strict = client.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt);
+            if strict && matches!(self.rules.named_by, NamedBy::KeyId) {
+                return Err(AssertionFault::LessStrict);
+            }
             self.check_times(client, now)?;
             self.check_names(client, server)?;
             Ok(VerifiedAssertion { client: Arc::clone(client), kid: kid.to_owned(), write: self.write(client) })

@@ -196,6 +196,12 @@ async fn a_token_that_is_bound_to_a_key_is_exchanged_only_with_that_key_which_bi
     let free = issue(&world, "web", "j", &[]).await;
     let answer = world.send(with_proof(exchange("gateway", &free, &[]), &key, "p4")).await;
     assert_eq!(claims(&answer)["cnf"], cnf);
+    // Who acts proves its key as well.
+    let answer = world.send(with_proof(Ask::token(dialect, "gateway", SECRET), &key, "p5")).await;
+    let actor = token_in(&body(&answer.response)).to_owned();
+    let acting = || exchange("gateway", &free, &[("actor_token", actor.as_str()), ("actor_token_type", ACCESS_TOKEN)]);
+    world.refuses(dialect, "a bound actor without proof", acting(), Reason::SubjectTokenBound).await;
+    world.takes(dialect, "a bound actor with its proof", with_proof(acting(), &key, "p6")).await;
 }
 
 #[tokio::test]

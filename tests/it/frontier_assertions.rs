@@ -109,6 +109,21 @@ async fn the_sdks_assertion_gets_tokens_again_and_again_in_body_and_header() {
 }
 
 #[tokio::test]
+async fn a_client_that_authenticates_by_strict_assertions_gets_nothing_by_less_strict_ones() {
+    let client = |id: &str| json!({"client_id": id, "subject": USER, "jwks": {"keys": [RSA.jwk()]}, "grant_types": [JWT_BEARER]});
+    let mut strict = client("strict");
+    strict["token_endpoint_auth_method"] = json!("private_key_jwt");
+    let world = World::new(json!([client("open"), strict]), &[Alg::RS256]).await;
+    let assertion = |kid: &str| {
+        let mut claims = claims();
+        claims["kid"] = json!(kid);
+        ask(&jwt_of(kid, &claims))
+    };
+    world.takes(frontier(), "open", assertion("open")).await;
+    world.refuses(frontier(), "strict", assertion("strict"), Reason::AssertionGrant(LessStrict)).await;
+}
+
+#[tokio::test]
 async fn what_frontier_leaves_open_is_open() {
     let world = world().await;
     for (title, assertion) in [
@@ -166,6 +181,11 @@ async fn one_assertion_in_one_place_and_credentials_beside_it_are_its_clients() 
     let assertion = jwt_of(KID, &claims());
     let none = Ask::json(PATH, &json!({"grant_type": JWT_BEARER}));
     world.refuses(frontier(), "none", none, Reason::MissingAssertion).await;
+    let of = |id: &str| {
+        Ask::json(PATH, &json!({"grant_type": JWT_BEARER, "assertion": jwt_of(KID, &claims()), "client_id": id}))
+    };
+    world.takes(frontier(), "its client's id", of(KID)).await;
+    world.refuses(frontier(), "another client's id", of("other"), Reason::ClientIdMismatch).await;
     let both = ask(&assertion).header(header::AUTHORIZATION, &format!("Bearer {assertion}"));
     world.refuses(frontier(), "in both", both, Reason::RepeatedAssertion).await;
     let two = in_header(&assertion).header(header::AUTHORIZATION, &format!("Bearer {assertion}"));

@@ -1,6 +1,8 @@
 //! `mintlet client` on the real binary, against a real server.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
+use mintlet::config::STATE_TABLE;
 use serde_json::{Value, json};
 
 use crate::{
@@ -150,6 +152,10 @@ async fn a_deleted_client_is_gone() {
     let secret = desk.json(&["create", "--client-id", "billing"]).await["client_secret"].as_str().unwrap().to_owned();
     assert_eq!(desk.json(&["delete", "--client-id", "billing"]).await, json!({"client_id": "billing"}));
     assert_eq!(desk.token("billing", &secret).await, StatusCode::UNAUTHORIZED);
+    // Nor do its tokens come back with another client of its id.
+    let row = AttributeValue::S("revoked-client#billing".to_owned());
+    let found = desk.sdk().get_item().table_name(STATE_TABLE).key("pk", row).send().await.unwrap();
+    assert!(found.item.is_some());
     for command in ["show", "delete", "disable", "enable", "rotate-secret"] {
         let failure = desk.fails(&[command, "--client-id", "billing"]).await;
         assert_eq!(failure, "mintlet: there is no client billing\n", "{command}");
