@@ -51,6 +51,12 @@ pub trait Keys: Send + Sync {
     /// The ring to use at `now`; `wanted` is the algorithm that it is needed for, if it is a certain one.
     fn ring(&self, wanted: Option<Alg>, now: u64)
     -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
+
+    /// The ring as it is kept now, for a token whose key the one in use does not have. `None`: it was read a moment ago, or
+    /// cannot be read.
+    fn reread(&self, _now: u64) -> impl Future<Output = Option<Arc<KeyRing>>> + Send {
+        async { None }
+    }
 }
 
 /// Who is asked before a token is signed: the deployment's own code, if it has any.

@@ -147,6 +147,16 @@ impl Keys for HeldKeys {
         }
         self.read(now).await
     }
+
+    async fn reread(&self, now: u64) -> Option<Arc<KeyRing>> {
+        let _reading = self.0.reading.lock().await;
+        let read_at = self.0.held.load().as_ref().map(|held| held.read_at);
+        let recent = read_at.is_some_and(|read_at| now.abs_diff(read_at) < RETRY_WHILE_HELD);
+        if recent || !self.may_try(now, RETRY_WHILE_HELD) {
+            return None;
+        }
+        self.read(now).await.ok()
+    }
 }
 
 /// The text of a ring as it is stored, wiped on drop.

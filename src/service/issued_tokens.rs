@@ -10,7 +10,12 @@ use crate::{
     endpoint::{introspect, issued_token, revoke},
     grant::{Facts, Moment},
     keyring::KeyRing,
-    oauth::{error::Reason, params::Param, vocabulary::Server},
+    oauth::{
+        error::Reason,
+        jws::{HeaderKey, UnverifiedJwt},
+        params::Param,
+        vocabulary::Server,
+    },
 };
 
 impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
@@ -69,7 +74,15 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         let request = issued_token::Request::parse(&params, authorization, certificate.as_deref())?;
         record.present(&request.credentials);
         let server = Server { issuer: issuer.ok_or(Reason::UnknownIssuer)?, token_path: dialect.path };
-        let ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        let mut ring = self.keys.ring(None, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
+        // It may be of a key that was made since: to call it inactive, or revoked, would be untrue.
+        let jwt = UnverifiedJwt::parse(&request.token, HeaderKey::Refused);
+        let is_known = |kid: &str| ring.key(kid).is_some();
+        if jwt.is_ok_and(|jwt| jwt.unverified_kid().is_some_and(|kid| !is_known(kid)))
+            && let Some(reread) = self.keys.reread(moment.now).await
+        {
+            ring = reread;
+        }
         Ok((request, server, ring))
     }
 }

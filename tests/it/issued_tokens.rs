@@ -5,19 +5,23 @@ use http::{Method, header};
 use mintlet::{
     config::{CLIENTS_TABLE, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
-    edge::dynamodb::DynamoDb,
+    edge::{
+        client_cache::CachedClients,
+        dynamodb::DynamoDb,
+        keys::{HeldKeys, Source},
+    },
     grant::{Moment, StateRow, Write},
     keyring::{KeyRecord, KeyRing, RingDocument},
     oauth::{
-        client::ClientId,
+        client::{ClientId, Lifetime},
         error::Reason,
         jwt::{Alg, Typ},
     },
-    service::{Answer, Store as _},
+    service::{Answer, Settings, Store as _, TokenService},
 };
 use serde_json::{Value, json};
 
-use crate::support::{Ask, ISSUER, NOW, SECRET, World, body, encode, parts, token_in, whole};
+use crate::support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, encode, parts, token_in, whole};
 
 const INTROSPECT: &str = "/oauth2/introspect";
 const REVOKE: &str = "/oauth2/revoke";
@@ -404,4 +408,51 @@ async fn both_endpoints_are_off_with_their_dialect() {
     for name in metadata.as_object().unwrap().keys() {
         assert!(!name.starts_with("introspection") && !name.starts_with("revocation"), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_was_made_since_is_known_and_can_be_revoked() {
+    let world = World::new(json!([{"client_id": "billing", "client_secret": SECRET}]), &[]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let instance = || {
+        let settings = Settings {
+            issuer: Some(ISSUER.to_owned()),
+            base_path: String::new(),
+            dialects: vec!["oauth2"],
+            access_token_lifetime: Lifetime::default(),
+            authorization_details_types: Vec::new(),
+            requires_dpop_nonce: false,
+            mutual_tls: None,
+        };
+        let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
+        TokenService::new(settings, store, HeldKeys::new(Source::File(file.path().to_owned()), 3600))
+    };
+    let keep = |keys: &[KeyRecord]| {
+        let ring = RingDocument { keys: keys.to_vec(), ..RingDocument::default() };
+        std::fs::write(file.path(), serde_json::to_vec(&ring).unwrap()).unwrap();
+    };
+    let [old, new] = [1, 2].map(|at| KeyRecord::generate(Alg::ES256, at).unwrap());
+    let token = || Ask::token(Dialect::oauth2(), "billing", SECRET);
+    let (warm, late) = (instance(), instance());
+    keep(std::slice::from_ref(&old));
+    for instance in [&warm, &late] {
+        let answer = instance.respond(&token().0, &Moment { now: NOW, jti: "first".to_owned() }).await;
+        assert_eq!(answer.record.kid.as_deref(), Some(old.kid.as_str()));
+    }
+    keep(&[old, new.clone()]);
+    let answer = instance().respond(&token().0, &Moment { now: NOW, jti: JTI.to_owned() }).await;
+    assert_eq!(answer.record.kid.as_deref(), Some(new.kid.as_str()));
+    let body = body(&answer.response);
+    let about = |path: &str| about(path, token_in(&body), "billing");
+    let moment = |now| Moment { now, jti: JTI.to_owned() };
+
+    // A ring that was read just now is not read again.
+    let early = warm.respond(&about(INTROSPECT).0, &moment(NOW + 9)).await;
+    assert_eq!(whole(&early.response), inactive());
+    let known = warm.respond(&about(INTROSPECT).0, &moment(NOW + 10)).await;
+    assert_ne!(whole(&known.response), inactive());
+    let gone = late.respond(&about(REVOKE).0, &moment(NOW + 10)).await;
+    assert_eq!(whole(&gone.response), revoked());
+    let after = warm.respond(&about(INTROSPECT).0, &moment(NOW + 11)).await;
+    assert_eq!(whole(&after.response), inactive());
 }
