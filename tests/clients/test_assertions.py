@@ -37,7 +37,7 @@ CLIENTS = [
     client("svc", assertion_lifetime=3600),
     client("old", assertion_lifetime=3600, legacy_assertion_audience=True),
     client("strict"),
-    client("6f4b0c9e-0c1d-4f6e-8a56-1b7f1f1f0f11", subject="service-user"),
+    client("6f4b0c9e-0c1d-4f6e-8a56-1b7f1f1f0f11", subject="service-user", assertion_profile="frontier"),
 ]
 
 

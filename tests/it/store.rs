@@ -23,7 +23,7 @@ fn billing() -> Value {
         "claims": {"org_ids": ["o"], "n": 1, "f": 1.5, "deep": {"a": [null, true]}}, "roles": ["r"],
         "eventhos": {"id": 7, "identifier": "i", "roles": [{"id": 1}], "long_lived": false},
         "jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "own": [1]}]},
-        "assertion_lifetime": 600, "legacy_assertion_audience": true, "redirect_uris": ["https://b.example"], "disabled": false
+        "assertion_lifetime": 600, "legacy_assertion_audience": true, "assertion_profile": "frontier", "redirect_uris": ["https://b.example"], "disabled": false
     })
 }
 
