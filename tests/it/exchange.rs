@@ -334,6 +334,11 @@ async fn authorization_details_of_a_registered_type_are_in_the_answer_the_token_
             ("unknown type", r#"[{"type":"payment"},{"type":"account"}]"#, Reason::AuthorizationDetailsNotGranted),
             ("no array", r#"{"type":"payment"}"#, Reason::MalformedAuthorizationDetails),
             ("no JSON", "[", Reason::MalformedAuthorizationDetails),
+            (
+                "a repeated member",
+                r#"[{"type":"payment","amount":"1.50","amount":"9.50"}]"#,
+                Reason::MalformedAuthorizationDetails,
+            ),
         ] {
             let ask = Ask::token_with(dialect, "billing", SECRET, &[("authorization_details", text)]);
             world.refuses(dialect, title, ask, reason).await;
