@@ -93,7 +93,7 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-// A string or an array of tokens; one of the dialects has it under another name.
+// A string or an array of tokens; one of the dialects has it under another name. Both names are the server's alone.
 fn scope(claims: &Map<String, Value>) -> Option<Scope> {
     match claims.get("scope").or(claims.get("scp")) {
         None => Some(Scope::default()),

@@ -137,7 +137,8 @@ pub struct Extra<'a> {
 }
 
 /// The claims that only the server sets, since a verifier acts on their meaning (RFC 7519 section 4.1, RFC 9068 section 2.2,
-/// RFC 7800, RFC 8693, RFC 9396, OpenID Connect Core section 2).
+/// RFC 7800, RFC 8693, RFC 9396, OpenID Connect Core section 2). `scp` is what many of them read as the scope, and we ourselves
+/// where a dialect writes it so.
 pub const REGISTERED_CLAIMS: &[&str] = &[
     "iss",
     "sub",
@@ -148,6 +149,7 @@ pub const REGISTERED_CLAIMS: &[&str] = &[
     "jti",
     "client_id",
     "scope",
+    "scp",
     "cnf",
     "act",
     "may_act",

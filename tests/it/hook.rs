@@ -170,11 +170,11 @@ async fn what_the_hook_adds_is_in_the_token_and_it_is_told_no_secret() {
 
 #[tokio::test]
 async fn every_dialects_tokens_carry_what_is_added_but_never_over_its_own_claims() {
-    let added = json!({"tier": "gold", "kid": "forged", "gen": "forged", "data": "forged", "scp": "forged"});
+    let added = json!({"tier": "gold", "kid": "forged", "gen": "forged", "data": "forged", "scopes": "forged"});
     let (hooked, _) = Hooked::that(says(&json!({"claims": added}))).await;
     for dialect in &DIALECTS {
         let own: &[&str] = match dialect.name {
-            "screening-eagle" => &["scp"],
+            "screening-eagle" => &["scopes"],
             "frontier" => &["kid", "gen"],
             "eventhos" => &["data"],
             _ => &[],
