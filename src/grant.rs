@@ -226,17 +226,26 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        let client_ids = self.credentials.iter().flat_map(Credentials::client_ids).collect();
-        let mut lookups = Lookups { client_ids, rows: Vec::new() };
+        let mut lookups = Lookups { client_ids: self.client_ids(), rows: Vec::new() };
         match &self.grant {
-            GrantRequest::ClientCredentials(_) => {}
-            GrantRequest::JwtBearer(grant) => {
-                let id = ClientId::parse(grant.unverified_client_id()).ok();
-                lookups.client_ids.extend(id.filter(|id| !lookups.client_ids.contains(id)));
-            }
+            GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => {}
             GrantRequest::TokenExchange(grant) => grant.add_lookups(&mut lookups),
         }
         lookups
+    }
+
+    /// The clients that its credentials and its assertion can be of.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<ClientId> {
+        let mut ids: Vec<_> = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => {}
+            GrantRequest::JwtBearer(grant) => {
+                let id = ClientId::parse(grant.unverified_client_id()).ok();
+                ids.extend(id.filter(|id| !ids.contains(id)));
+            }
+        }
+        ids
     }
 
     /// Of a request that presents tokens of ours, the part whose rules need them verified. That takes the key ring, which is in
@@ -245,16 +254,6 @@ impl TokenRequest {
         match &mut self.grant {
             GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => None,
             GrantRequest::TokenExchange(grant) => Some(grant),
-        }
-    }
-
-    /// The client that it says it is of, as it was sent.
-    #[must_use]
-    pub fn unverified_client_id(&self) -> Option<&str> {
-        let presented = self.credentials.as_ref().and_then(|credentials| credentials.presented.client_ids().next());
-        match &self.grant {
-            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => presented,
-            GrantRequest::JwtBearer(grant) => presented.or(Some(grant.unverified_client_id())),
         }
     }
 

@@ -77,6 +77,14 @@ impl DynamoDb {
         output.item.map(from_item).transpose()
     }
 
+    // The same, and whose item cannot be read: that it is there shows that the client exists.
+    async fn named_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFault> {
+        self.client(id).await.map_err(|fault| match fault {
+            StoreFault::MalformedItem(detail) => StoreFault::MalformedItem(format!("client {id}: {detail}")),
+            StoreFault::Unavailable(detail) => StoreFault::Unavailable(detail),
+        })
+    }
+
     // Read as it was written last: a revocation holds from the moment on at which it was answered.
     async fn row(&self, row: &StateRow, now: u64) -> Result<Option<(StateRow, Found)>, StoreFault> {
         let output = self
@@ -149,7 +157,7 @@ impl DynamoDb {
 impl Store for DynamoDb {
     async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
         let stopwatch = Stopwatch::start();
-        let clients = try_join_all(lookups.client_ids.iter().map(|id| self.client(id)));
+        let clients = try_join_all(lookups.client_ids.iter().map(|id| self.named_client(id)));
         let (clients, state) = if lookups.rows.is_empty() {
             (clients.await?, Vec::new())
         } else {
