@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::token_exchange::Exchanged;
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
-    access_token::AccessToken,
+    access_token::{AccessToken, TokenId},
     authorization_details::AuthorizationDetails,
     certificate::{self, Certificate},
     claims_hook::Question,
@@ -132,19 +132,28 @@ pub struct Issue {
 impl Lookups {
     /// Adds what says whether a token that was presented is still good.
     pub fn add(&mut self, token: &AccessToken) {
-        if !self.client_ids.contains(&token.client_id) {
-            self.client_ids.push(token.client_id.clone());
+        for TokenId { client_id, .. } in &token.lineage {
+            if !self.client_ids.contains(client_id) {
+                self.client_ids.push(client_id.clone());
+            }
         }
-        self.rows.extend(token.revocations());
+        for row in token.revocations() {
+            if !self.rows.contains(&row) {
+                self.rows.push(row);
+            }
+        }
     }
 }
 
 impl Facts {
-    /// Whether a token of ours that has not expired is still good: it was not revoked, and its client may have tokens.
+    /// Whether a token of ours that has not expired is still good: it was not revoked, nor one that it was exchanged for, and
+    /// the clients of all of these may have tokens.
     #[must_use]
     pub fn is_active(&self, token: &AccessToken) -> bool {
-        let client = self.clients.iter().find(|client| client.client_id == token.client_id);
-        client.is_some_and(|client| !client.disabled) && !token.is_revoked(&self.state)
+        let may_have_tokens = |id: &ClientId| {
+            self.clients.iter().find(|client| client.client_id == *id).is_some_and(|client| !client.disabled)
+        };
+        token.lineage.iter().all(|token| may_have_tokens(&token.client_id)) && !token.is_revoked(&self.state)
     }
 }
 
