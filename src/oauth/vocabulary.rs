@@ -89,6 +89,15 @@ impl ClientAuthMethod {
         }
     }
 
+    /// Whether a secret is what authenticates the client.
+    #[must_use]
+    pub fn is_secret(self) -> bool {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost => true,
+            Self::PrivateKeyJwt | Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => false,
+        }
+    }
+
     /// Whether a certificate is what authenticates the client (RFC 8705 section 2).
     #[must_use]
     pub fn is_certificate(self) -> bool {
