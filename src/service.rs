@@ -1,5 +1,6 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod hook;
 mod issued_tokens;
 mod mutual_tls;
 mod record;
@@ -16,17 +17,17 @@ use crate::{
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     keyring::KeyRing,
     oauth::{
-        claims_hook::{Question, Verdict},
-        client::Lifetime,
+        client::{ClientId, Lifetime},
         dpop::{Expected, Proof},
         error::Reason,
         jwt::Alg,
-        params::{Param, Params, check_query},
+        params::{Params, check_query},
         vocabulary::Server,
     },
 };
 
 pub use self::{
+    hook::{Consulted, Hook, HookFault, NoHook},
     mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
     record::Record,
 };
@@ -58,25 +59,6 @@ pub trait Keys: Send + Sync {
         async { None }
     }
 }
-
-/// Who is asked before a token is signed: the deployment's own code, if it has any.
-pub trait Hook: Send + Sync {
-    /// Asks about a token that was decided on. `now` is in seconds since the epoch.
-    fn consult(&self, question: &Question<'_>, now: u64) -> impl Future<Output = Result<Consulted, HookFault>> + Send;
-}
-
-/// What a hook answered, and what that took.
-#[derive(Debug, PartialEq)]
-pub struct Consulted {
-    /// The answer.
-    pub verdict: Verdict,
-    /// The time that it took.
-    pub took: Duration,
-}
-
-/// The hook did not answer in time, or not as it may. The text is for the log.
-#[derive(Debug, PartialEq, Eq)]
-pub struct HookFault(pub String);
 
 /// Facts, and what reading them took.
 #[derive(Debug, Default)]
@@ -163,15 +145,6 @@ pub struct TokenService<S, K, H = NoHook> {
     hook: Option<H>,
 }
 
-/// A deployment without a claims hook: there is no value of it.
-pub enum NoHook {}
-
-impl Hook for NoHook {
-    async fn consult(&self, _: &Question<'_>, _: u64) -> Result<Consulted, HookFault> {
-        match *self {}
-    }
-}
-
 impl<S: Store, K: Keys> TokenService<S, K> {
     /// A service over `store` and `keys`.
     pub fn new(settings: Settings, store: S, keys: K) -> Self {
@@ -237,7 +210,6 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         nonce: &mut Option<HeaderValue>,
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
-        record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
         let mut request = TokenRequest::parse(&params, authorization, certificate.as_deref(), &dialect.policy)?;
@@ -253,7 +225,8 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         }
 
         let decide = |facts: &Facts| grant::decide(&request, facts, &server, moment);
-        let (mut issue, writes) = self.consider(&request.lookups(), moment, record, decide).await?;
+        let (mut issue, writes) =
+            self.consider(&request.client_ids(), &request.lookups(), moment, record, decide).await?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         if let Some(hook) = &self.hook {
@@ -281,9 +254,11 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
     }
 
-    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference.
+    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference. The request says
+    // that it is of one of the clients `presented`.
     async fn consider<T>(
         &self,
+        presented: &[ClientId],
         lookups: &Lookups,
         moment: &Moment,
         record: &mut Record,
@@ -291,11 +266,13 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
     ) -> Result<(T, Vec<Write>), Reason> {
         let loaded = self.store.load(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
+        record.found(presented, &loaded.facts);
         let mut decision = decide(&loaded.facts);
         if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
             let reloaded = self.store.reload(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
             if let Some(reloaded) = reloaded {
                 record.store = reloaded.took;
+                record.found(presented, &reloaded.facts);
                 decision = decide(&reloaded.facts);
             }
         }

@@ -29,6 +29,7 @@ mod import_refused;
 mod issued_tokens;
 mod key_source;
 mod keys;
+mod log;
 mod long_lived;
 mod malformed;
 mod manage;
