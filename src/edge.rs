@@ -4,6 +4,7 @@ pub mod apigw;
 pub mod aws;
 pub mod client_cache;
 pub mod dynamodb;
+pub mod function;
 pub mod handler;
 pub mod hook;
 pub mod http;
