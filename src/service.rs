@@ -37,8 +37,14 @@ pub trait Store: Send + Sync {
     fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
 
     /// Reads again what was remembered for a while, if any of it was: a credential that was added since should work at once, and
-    /// a client that exists should not be told from one that does not by how long it is remembered. `None`: all is fresh.
-    fn reload(&self, _lookups: &Lookups, _now: u64) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
+    /// a client that exists should not be told from one that does not by how long it is remembered. `facts` is what was read.
+    /// `None`: all of it is fresh.
+    fn reload(
+        &self,
+        _lookups: &Lookups,
+        _facts: &Facts,
+        _now: u64,
+    ) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
         async { Ok(None) }
     }
 
@@ -94,6 +100,8 @@ pub enum StoreFault {
     Unavailable(String),
     /// An item in it cannot be read; names the attribute.
     MalformedItem(String),
+    /// The keys of a client are published elsewhere, and cannot be had from there.
+    ClientKeysUnavailable(String),
 }
 
 /// Why nothing was written.
@@ -293,9 +301,9 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         record.store = loaded.took;
         let mut decision = decide(&loaded.facts);
         if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
-            let reloaded = self.store.reload(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-            if let Some(reloaded) = reloaded {
-                record.store = reloaded.took;
+            let reloaded = self.store.reload(lookups, &loaded.facts, moment.now).await;
+            if let Some(reloaded) = reloaded.map_err(|fault| record.store_fault(fault))? {
+                record.store += reloaded.took;
                 decision = decide(&reloaded.facts);
             }
         }

@@ -78,7 +78,9 @@ impl Handler {
                 tracing::error!(detail, "the key ring could not be read at the start");
             }
         }
-        if let Err(StoreFault::Unavailable(detail) | StoreFault::MalformedItem(detail)) = client {
+        if let Err(StoreFault::Unavailable(detail)
+            | StoreFault::MalformedItem(detail)
+            | StoreFault::ClientKeysUnavailable(detail)) = client {
             tracing::error!(detail, "the clients table could not be read at the start");
         }
     }

@@ -27,6 +27,7 @@ mod import;
 mod import_refused;
 mod issued_tokens;
 mod key_source;
+mod jwks_uri;
 mod keys;
 mod long_lived;
 mod malformed;
