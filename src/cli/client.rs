@@ -5,6 +5,7 @@ mod keys;
 mod listing;
 mod long_lived;
 mod public_key;
+pub(super) mod published;
 mod revoke_tokens;
 mod secrets;
 
@@ -218,6 +219,7 @@ impl Target {
         let table = self.clients().await?;
         let (client, secret) = new_client(create.into_entry()?)?;
         table.create(&client).await?;
+        published::warn(&client);
         self.report_secret("registered", &client, &secret);
         Ok(())
     }
@@ -257,6 +259,9 @@ impl Target {
         let file = apply.file.display();
         let registrations = registration::read_file(&read(&apply.file)?)
             .map_err(|faults| Failure::new(format!("{file}: nothing was written:\n  {}", faults.join("\n  "))))?;
+        for registration in &registrations {
+            published::warn(&registration.client);
+        }
         let applied = table.apply(registrations).await?;
         if self.json {
             let clients: Vec<_> =

@@ -78,9 +78,12 @@ impl Handler {
                 tracing::error!(detail, "the key ring could not be read at the start");
             }
         }
-        if let Err(StoreFault::Unavailable(detail)
+        if let Err(
+            StoreFault::Unavailable(detail)
             | StoreFault::MalformedItem(detail)
-            | StoreFault::ClientKeysUnavailable(detail)) = client {
+            | StoreFault::ClientKeysUnavailable(detail),
+        ) = client
+        {
             tracing::error!(detail, "the clients table could not be read at the start");
         }
     }

@@ -73,7 +73,8 @@ impl AllowedUris {
     /// Reads a list of host names, separated by commas. No name may be an address.
     #[must_use]
     pub fn parse(list: &str) -> Option<Self> {
-        let hosts = list.split(',').map(|host| Some(host.trim().to_ascii_lowercase()).filter(|host| is_host_name(host)));
+        let hosts =
+            list.split(',').map(|host| Some(host.trim().to_ascii_lowercase()).filter(|host| is_host_name(host)));
         Some(Self { hosts: hosts.collect::<Option<_>>()?, on_this_machine: false })
     }
 
@@ -246,7 +247,8 @@ mod tests {
         assert!(here.allows(&JwksUri::parse("http://localhost:9300/").unwrap()));
         let elsewhere = AllowedUris { on_this_machine: true, ..AllowedUris::parse("keys.example.com").unwrap() };
         assert!(!elsewhere.allows(&JwksUri::parse("http://localhost:9300/").unwrap()));
-        for bad in ["", ",", "a.example,", "*.example.com", "https://a.example", "a.example:443", "127.0.0.1", "[::1]"] {
+        for bad in ["", ",", "a.example,", "*.example.com", "https://a.example", "a.example:443", "127.0.0.1", "[::1]"]
+        {
             assert_eq!(AllowedUris::parse(bad), None, "{bad}");
         }
     }
@@ -256,7 +258,7 @@ mod tests {
         let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         assert_eq!(read_set(format!(r#"{{"keys":[{key}]}}"#).as_bytes()).unwrap().list().count(), 1);
         assert_eq!(read_set(br#"{"keys":[],"more":1}"#).unwrap().list().count(), 0);
-        let eleven = vec![key; 11].join(",");
+        let eleven = [key; 11].join(",");
         let private = key.replace(r#""kty""#, r#""d":"AAAA","kty""#);
         for (bad, fault) in [
             (String::new(), "its answer is not a JSON object, or has a repeated member"),

@@ -44,16 +44,27 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 const LATER: u64 = NOW + 600;
 const OUTAGE: &str = "the jwks_uri at keys.example.com: no answer in time";
 
-/// A server that answers as it is told, and notes what it was asked for.
+/// A server that answers as it is told, once its gate is open, and notes what it was asked for.
 #[derive(Clone)]
-struct Fake(Arc<Mutex<(Result<Fetched, String>, Vec<String>)>>, Arc<Semaphore>);
+struct Fake {
+    told: Arc<Mutex<Told>>,
+    gate: Arc<Semaphore>,
+}
+
+struct Told {
+    answer: Result<Fetched, String>,
+    asked: Vec<String>,
+}
 
 impl Fake {
     fn new(keys: &[&Signer]) -> Self {
-        let fake =
-            Self(Arc::new(Mutex::new((Err(String::new()), Vec::new()))), Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)));
-        fake.publishes(keys);
-        fake
+        let answer = Ok(answer(&keys.iter().map(|key| key.jwk()).collect::<Vec<_>>()));
+        let told = Told { answer, asked: Vec::new() };
+        Self { told: Arc::new(Mutex::new(told)), gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+    }
+
+    fn closed(keys: &[&Signer]) -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), ..Self::new(keys) }
     }
 
     fn publishes(&self, keys: &[&Signer]) {
@@ -61,23 +72,27 @@ impl Fake {
     }
 
     fn publishes_jwks(&self, jwks: &[Value]) {
-        self.0.lock().unwrap().0 = Ok(Fetched { jwks: Jwks::of(jwks).unwrap(), lifetime: 300 });
+        self.told.lock().unwrap().answer = Ok(answer(jwks));
     }
 
     fn is_out(&self) {
-        self.0.lock().unwrap().0 = Err("no answer in time".to_owned());
+        self.told.lock().unwrap().answer = Err("no answer in time".to_owned());
     }
 
     fn asked(&self) -> usize {
-        self.0.lock().unwrap().1.len()
+        self.told.lock().unwrap().asked.len()
     }
+}
+
+fn answer(jwks: &[Value]) -> Fetched {
+    Fetched { jwks: Jwks::of(jwks).unwrap(), lifetime: 300 }
 }
 
 impl JwksSource for Fake {
     async fn fetch(&self, uri: &JwksUri) -> Result<Fetched, String> {
-        self.0.lock().unwrap().1.push(uri.to_string());
-        drop(self.1.acquire().await);
-        self.0.lock().unwrap().0.clone()
+        self.told.lock().unwrap().asked.push(uri.to_string());
+        drop(self.gate.acquire().await);
+        self.told.lock().unwrap().answer.clone()
     }
 }
 
@@ -94,7 +109,7 @@ fn client(id: &str) -> Value {
     })
 }
 
-fn client_with(id: &str, members: Value) -> Value {
+fn client_with(id: &str, members: &Value) -> Value {
     let mut client = client(id);
     client.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     client
@@ -110,13 +125,13 @@ impl Publishing {
         let clients = json!([
             client("svc"),
             client("twin"),
-            client_with("other", json!({"jwks_uri": "https://other.example.com/jwks.json"})),
-            client_with("disabled", json!({"disabled": true})),
-            client_with("secret", json!({"client_secret": SECRET})),
-            client_with("self-signed", json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"})),
+            client_with("other", &json!({"jwks_uri": "https://other.example.com/jwks.json"})),
+            client_with("disabled", &json!({"disabled": true})),
+            client_with("secret", &json!({"client_secret": SECRET})),
+            client_with("self-signed", &json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"})),
             client_with(
                 "by-name",
-                json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "other.example.com"})
+                &json!({"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "other.example.com"})
             ),
             {"client_id": "inline", "jwks": inline, "grant_types": ["client_credentials", JWT_BEARER]},
         ]);
@@ -171,7 +186,7 @@ async fn keys_are_fetched_once_for_all_who_publish_them_there_and_used_while_the
     let it = Publishing::new(&Fake::new(&[&OLD])).await;
     assert_eq!(it.both("svc", &OLD, NOW).await, TAKEN);
     assert_eq!(it.both("twin", &OLD, NOW + 299).await, TAKEN);
-    assert_eq!(it.server.0.lock().unwrap().1, [URI]);
+    assert_eq!(it.server.told.lock().unwrap().asked, [URI]);
     assert_eq!(it.both("svc", &OLD, NOW + 300).await, TAKEN);
     assert_eq!(it.server.asked(), 2);
 }
@@ -235,10 +250,7 @@ async fn a_server_that_is_out_is_a_503_and_is_asked_once_a_minute() {
     };
     let answer = it.send(grant(&assertion("c")), NOW).await;
     assert_eq!(answer.record.detail.as_deref(), Some(OUTAGE));
-    assert_eq!(
-        whole(&answer.response),
-        whole(&Dialect::oauth2().refused(Reason::ClientKeysUnavailable, Some(ISSUER)))
-    );
+    assert_eq!(whole(&answer.response), whole(&Dialect::oauth2().refused(Reason::ClientKeysUnavailable, Some(ISSUER))));
     assert_eq!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.response.headers()[header::RETRY_AFTER], "2");
     assert_eq!(body(&answer.response)["error"], "temporarily_unavailable");
@@ -320,9 +332,8 @@ async fn a_self_signed_certificate_is_looked_for_among_published_keys() {
 #[tokio::test]
 async fn introspection_and_revocation_know_published_keys_too() {
     let it = Publishing::new(&Fake::new(&[&OLD])).await;
-    let assertion = |jti: &str| {
-        encode(&OLD.jwt(&json!({"iss": "svc", "sub": "svc", "aud": ISSUER, "exp": NOW + 60, "jti": jti})))
-    };
+    let assertion =
+        |jti: &str| encode(&OLD.jwt(&json!({"iss": "svc", "sub": "svc", "aud": ISSUER, "exp": NOW + 60, "jti": jti})));
     let token = it.send(client_assertion(&assertion("a")), NOW).await;
     let token = token_in(&body(&token.response)).to_owned();
     for (path, jti) in [("/oauth2/introspect", "b"), ("/oauth2/revoke", "c")] {
@@ -369,7 +380,7 @@ fn one(server: &Fake) -> (PublishedKeys<One, Fake>, Lookups) {
 #[tokio::test]
 async fn requests_that_come_meanwhile_share_one_answer() {
     for is_out in [false, true] {
-        let server = Fake(Fake::new(&[&OLD]).0, Arc::new(Semaphore::new(0)));
+        let server = Fake::closed(&[&OLD]);
         if is_out {
             server.is_out();
         }
@@ -378,7 +389,7 @@ async fn requests_that_come_meanwhile_share_one_answer() {
             for _ in 0..100 {
                 yield_now().await;
             }
-            server.1.add_permits(100);
+            server.gate.add_permits(100);
         };
         let (loaded, ()) = tokio::join!(join_all((0..20).map(|_| store.load(&lookups, NOW))), open);
         for loaded in loaded {
@@ -396,7 +407,7 @@ async fn requests_that_come_meanwhile_share_one_answer() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_have_the_server_asked_again() {
-    let server = Fake(Fake::new(&[&OLD]).0, Arc::new(Semaphore::new(0)));
+    let server = Fake::closed(&[&OLD]);
     let (store, lookups) = one(&server);
     for _ in 0..3 {
         assert!(store.load(&lookups, NOW).now_or_never().is_none());
@@ -404,7 +415,7 @@ async fn a_caller_that_hangs_up_does_not_have_the_server_asked_again() {
     while server.asked() == 0 {
         yield_now().await;
     }
-    server.1.add_permits(100);
+    server.gate.add_permits(100);
     assert!(store.load(&lookups, NOW).await.unwrap().facts.clients[0].jwks.is_some());
     assert_eq!(server.asked(), 1);
 }

@@ -31,6 +31,9 @@ pub(super) struct Create {
     /// The `sub` of its tokens [default: its id]
     #[arg(long)]
     subject: Option<String>,
+    /// Where it publishes its keys, if the deployment's JWKS_URI_HOSTS lists the host
+    #[arg(long)]
+    jwks_uri: Option<String>,
     /// client_secret_basic or client_secret_post [default: both]
     #[arg(long)]
     token_endpoint_auth_method: Option<String>,
@@ -79,6 +82,7 @@ impl Create {
         set("default_scope", self.default_scope.map(Value::from));
         set("audience", list(self.audience));
         set("subject", self.subject.map(Value::from));
+        set("jwks_uri", self.jwks_uri.map(Value::from));
         set("token_endpoint_auth_method", self.token_endpoint_auth_method.map(Value::from));
         set("access_token_lifetime", self.access_token_lifetime.map(Value::from));
         set("access_token_signed_response_alg", self.access_token_signed_response_alg.map(Value::from));

@@ -73,9 +73,7 @@ impl Clients {
         match from_item(item) {
             Ok(client) => self.readable.push(client),
             Err(
-                StoreFault::MalformedItem(why)
-                | StoreFault::Unavailable(why)
-                | StoreFault::ClientKeysUnavailable(why),
+                StoreFault::MalformedItem(why) | StoreFault::Unavailable(why) | StoreFault::ClientKeysUnavailable(why),
             ) => self.malformed.push((id, why)),
         }
     }

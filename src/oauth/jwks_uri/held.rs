@@ -100,12 +100,12 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn fetched(lifetime: u64) -> Result<Fetched, String> {
-        Ok(Fetched { jwks: Jwks::of(&[]).unwrap(), lifetime })
+    fn fetched() -> Fetched {
+        Fetched { jwks: Jwks::of(&[]).unwrap(), lifetime: 300 }
     }
 
-    fn failed() -> Result<Fetched, String> {
-        Err("no answer in time".to_owned())
+    fn fault() -> String {
+        "no answer in time".to_owned()
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn keys_are_fresh_for_their_lifetime_and_usable_for_a_day_more() {
-        let held = Held::default().after(fetched(300), NOW);
+        let held = Held::default().after(Ok(fetched()), NOW);
         for (now, fresh, usable) in [
             (NOW - 1, false, true),
             (NOW, true, true),
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_server_is_asked_once_a_minute_whether_it_answers_or_not() {
         assert!(Held::default().may_ask(NOW));
-        for outcome in [fetched(300), failed()] {
+        for outcome in [Ok(fetched()), Err(fault())] {
             let held = Held::default().after(outcome, NOW);
             for (now, may) in [(NOW, false), (NOW + 59, false), (NOW + 60, true), (NOW - 59, false), (NOW - 60, true)] {
                 assert_eq!(held.may_ask(now), may, "{now}");
@@ -163,13 +163,13 @@ mod tests {
 
     #[test]
     fn a_failure_takes_no_keys_away() {
-        let before = Held::default().after(fetched(300), NOW);
-        let after = before.after(failed(), NOW + 400);
+        let before = Held::default().after(Ok(fetched()), NOW);
+        let after = before.after(Err(fault()), NOW + 400);
         assert!(after.usable(NOW + 400).is_some() && after.fresh(NOW + 400).is_none());
         assert_eq!(after.fault(), Some("no answer in time"));
         assert!(!after.may_ask(NOW + 459) && after.may_ask(NOW + 460));
         assert!(!after.differs_from(&before));
-        let renewed = after.after(fetched(300), NOW + 460);
+        let renewed = after.after(Ok(fetched()), NOW + 460);
         assert!(renewed.differs_from(&before) && renewed.fresh(NOW + 460).is_some() && renewed.fault().is_none());
         assert!(before.differs_from(&Held::default()));
     }
