@@ -30,6 +30,8 @@ use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::yield_now};
 
 use crate::{
+    import,
+    server::{Desk, mintlet},
     signer::Signer,
     support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, encode, ring, token_in, whole},
 };
@@ -418,4 +420,69 @@ async fn a_caller_that_hangs_up_does_not_have_the_server_asked_again() {
     server.gate.add_permits(100);
     assert!(store.load(&lookups, NOW).await.unwrap().facts.clients[0].jwks.is_some());
     assert_eq!(server.asked(), 1);
+}
+
+#[test]
+fn a_client_has_a_jwks_or_a_jwks_uri_and_not_both() {
+    let faults = |members: Value| registration::read_entry(client_with("svc", &members)).unwrap_err();
+    assert!(registration::read_entry(client("svc")).is_ok());
+    let self_signed = json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"});
+    assert!(registration::read_entry(client_with("svc", &self_signed)).is_ok());
+    let both = "jwks_uri: jwks or jwks_uri, not both (RFC 7591 section 2)";
+    assert_eq!(faults(json!({"jwks": {"keys": [OLD.jwk()]}})), [both]);
+    assert_eq!(faults(json!({"jwks": {"keys": []}})), [both]);
+    let malformed = "jwks_uri: not an https URL of a host name, without userinfo, fragment and a port other than 443";
+    for bad in ["http://keys.example.com/", "https://10.0.0.1/", "https://keys.example.com:8443/", "keys.example.com"] {
+        assert_eq!(faults(json!({"jwks_uri": bad})), [malformed], "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn commands_register_it_and_say_where_it_is_read() {
+    let desk = Desk::open().await;
+    let create = |id| vec!["create", "--client-id", id, "--jwks-uri", URI, "--json"];
+    let warning = |id| {
+        format!(
+            "warning: the keys of {id} are read only where JWKS_URI_HOSTS lists keys.example.com; without that it has none\n"
+        )
+    };
+    let created = desk.run(&create("svc")).await;
+    assert!(created.status.success());
+    assert_eq!(String::from_utf8(created.stderr).unwrap(), warning("svc"));
+    assert_eq!(desk.json(&["show", "--client-id", "svc"]).await["jwks_uri"], URI);
+
+    let file = desk.file("clients.json", &json!({"clients": [client("other")]}).to_string());
+    let apply = ["client", "--local", "--data-dir", &desk.data(), "apply", "-f", &file];
+    for (hosts, said) in
+        [("", warning("other")), ("example.com", warning("other")), ("keys.example.com", String::new())]
+    {
+        let applied = mintlet(&apply).env("JWKS_URI_HOSTS", hosts).output().await.unwrap();
+        assert!(applied.status.success());
+        assert_eq!(String::from_utf8(applied.stderr).unwrap(), said, "{hosts}");
+    }
+
+    let refused = desk.fails(&["key", "generate", "--client-id", "svc"]).await;
+    assert_eq!(refused, "mintlet: client svc has a jwks_uri: it publishes its keys, and has none of its own here\n");
+    assert_eq!(desk.json(&["show", "--client-id", "svc"]).await.get("jwks"), None);
+}
+
+#[tokio::test]
+async fn hydras_clients_keep_theirs() {
+    let exported = |members: Value| {
+        let mut exported = json!({
+            "client_id": "svc", "grant_types": ["client_credentials"], "scope": "read",
+            "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": URI
+        });
+        exported.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let mut imported = import::read("hydra", &exported.to_string());
+        let imported = imported.remove(0);
+        (imported.entry, imported.notes)
+    };
+    let (entry, notes) = exported(json!({}));
+    assert_eq!(registration::read_entry(entry.unwrap()).unwrap().client.jwks_uri.unwrap().as_str(), URI);
+    assert_eq!(notes, ["its keys are read only where JWKS_URI_HOSTS lists the host of its jwks_uri"]);
+    let (entry, notes) = exported(json!({"jwks": {"keys": [OLD.jwk()]}}));
+    assert_eq!(registration::read_entry(entry.unwrap()).unwrap().client.jwks_uri, None);
+    assert_eq!(notes, ["not carried over: jwks_uri"]);
+    assert!(exported(json!({"jwks_uri": ""})).0.is_err());
 }
