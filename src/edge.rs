@@ -6,6 +6,7 @@ pub mod client_cache;
 pub mod dynamodb;
 pub mod handler;
 pub mod hook;
+pub mod http;
 pub mod jwks_uri;
 pub mod keys;
 pub mod moment;

@@ -28,7 +28,7 @@ use super::{
     import,
     local::{self, DEFAULT_DATA_DIR},
     merge::{later_than, new_client},
-    read, registration,
+    read, registration, sdk,
     state_table::StateTable,
     variable,
 };
@@ -196,7 +196,7 @@ impl Target {
         let sdk = if let Some(endpoint) = endpoint {
             local::sdk(&endpoint)
         } else {
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+            let config = sdk::config().await?;
             aws_sdk_dynamodb::Client::new(&config)
         };
         let name = |flag: &Option<String>, name, default: &str| {

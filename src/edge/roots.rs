@@ -4,7 +4,6 @@
 
 use std::path::Path;
 
-use aws_smithy_http_client::tls::TrustStore;
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -17,29 +16,30 @@ pub const AMAZON: &[u8] = include_bytes!("roots/amazon.pem");
 ///
 /// # Errors
 /// What is wrong with the bundle.
-pub fn trust_store(bundle: Option<&Path>) -> Result<TrustStore, String> {
-    let Some(path) = bundle else { return Ok(TrustStore::empty().with_pem_certificate(AMAZON)) };
-    Ok(TrustStore::empty().with_pem_certificate(read(path)?))
+pub fn of(bundle: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match bundle {
+        Some(bundle) => add(&mut roots, bundle)?,
+        None => add_pem(&mut roots, AMAZON).ok_or("the roots that are built in cannot be read")?,
+    }
+    Ok(roots)
 }
 
-/// The certificates of `AWS_CA_BUNDLE`, in PEM.
+/// Adds the certificates of `AWS_CA_BUNDLE`.
 ///
 /// # Errors
 /// What is wrong with the bundle.
-pub fn read(bundle: &Path) -> Result<Vec<u8>, String> {
+pub fn add(roots: &mut RootCertStore, bundle: &Path) -> Result<(), String> {
     let shown = bundle.display();
     let pem = std::fs::read(bundle).map_err(|error| format!("AWS_CA_BUNDLE {shown}: {error}"))?;
-    if count(&pem).is_none_or(|roots| roots == 0) {
-        return Err(format!("AWS_CA_BUNDLE {shown}: not certificates in PEM"));
-    }
-    Ok(pem)
+    add_pem(roots, &pem).ok_or_else(|| format!("AWS_CA_BUNDLE {shown}: not certificates in PEM"))
 }
 
-// How many roots there are in it, if all of it can be read: what the connector takes for granted later on.
-fn count(pem: &[u8]) -> Option<usize> {
-    let mut roots = RootCertStore::empty();
+// None if there is no certificate in it, or one that cannot be read.
+fn add_pem(roots: &mut RootCertStore, pem: &[u8]) -> Option<()> {
+    let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         roots.add(certificate.ok()?).ok()?;
     }
-    Some(roots.len())
+    (roots.len() > before).then_some(())
 }

@@ -14,6 +14,7 @@ mod borders;
 mod cli;
 mod client_keys;
 mod clients;
+mod connections;
 mod credentials;
 mod doctor;
 mod dpop;
