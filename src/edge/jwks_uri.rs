@@ -1,6 +1,8 @@
 //! The keys that clients publish themselves (`jwks_uri`), put before a store: fetched when a request needs them, and remembered for
 //! as long as an instance lives. To the rules they are the client's registered keys.
 
+pub mod fetch;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
