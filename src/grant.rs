@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::token_exchange::Exchanged;
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
-    access_token::AccessToken,
+    access_token::{AccessToken, TokenId},
     authorization_details::AuthorizationDetails,
     certificate::{self, Certificate},
     claims_hook::Question,
@@ -137,10 +137,16 @@ pub struct Issue {
 impl Lookups {
     /// Adds what says whether a token that was presented is still good.
     pub fn add(&mut self, token: &AccessToken) {
-        if !self.client_ids.contains(&token.client_id) {
-            self.client_ids.push(token.client_id.clone());
+        for TokenId { client_id, .. } in &token.lineage {
+            if !self.client_ids.contains(client_id) {
+                self.client_ids.push(client_id.clone());
+            }
         }
-        self.rows.extend(token.revocations());
+        for row in token.revocations() {
+            if !self.rows.contains(&row) {
+                self.rows.push(row);
+            }
+        }
     }
 
     /// Adds what says whether credentials are good.
@@ -164,11 +170,14 @@ impl Lookups {
 }
 
 impl Facts {
-    /// Whether a token of ours that has not expired is still good: it was not revoked, and its client may have tokens.
+    /// Whether a token of ours that has not expired is still good: it was not revoked, nor one that it was exchanged for, and
+    /// the clients of all of these may have tokens.
     #[must_use]
     pub fn is_active(&self, token: &AccessToken) -> bool {
-        let client = self.clients.iter().find(|client| client.client_id == token.client_id);
-        client.is_some_and(|client| !client.disabled) && !token.is_revoked(&self.state)
+        let may_have_tokens = |id: &ClientId| {
+            self.clients.iter().find(|client| client.client_id == *id).is_some_and(|client| !client.disabled)
+        };
+        token.lineage.iter().all(|token| may_have_tokens(&token.client_id)) && !token.is_revoked(&self.state)
     }
 }
 
@@ -267,22 +276,26 @@ impl TokenRequest {
         lookups
     }
 
+    /// The clients that its credentials and its assertion can be of.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<ClientId> {
+        let mut ids: Vec<_> = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => {}
+            GrantRequest::JwtBearer(grant) => {
+                let id = ClientId::parse(grant.unverified_client_id()).ok();
+                ids.extend(id.filter(|id| !ids.contains(id)));
+            }
+        }
+        ids
+    }
+
     /// Of a request that presents tokens of ours, the part whose rules need them verified. That takes the key ring, which is in
     /// memory, and comes before the look-ups, which are for what the tokens are.
     pub fn exchange(&mut self) -> Option<&mut token_exchange::Request> {
         match &mut self.grant {
             GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => None,
             GrantRequest::TokenExchange(grant) => Some(grant),
-        }
-    }
-
-    /// The client that it says it is of, as it was sent.
-    #[must_use]
-    pub fn unverified_client_id(&self) -> Option<&str> {
-        let presented = self.credentials.as_ref().and_then(|credentials| credentials.presented.client_ids().next());
-        match &self.grant {
-            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => presented,
-            GrantRequest::JwtBearer(grant) => presented.or(Some(grant.unverified_client_id())),
         }
     }
 

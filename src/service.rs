@@ -1,5 +1,6 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod hook;
 mod issued_tokens;
 mod mutual_tls;
 mod record;
@@ -16,18 +17,19 @@ use crate::{
     endpoint::{self, Route, SwitchedOn},
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
     oauth::{
-        client::Lifetime,
+        client::{ClientId, Lifetime},
         dpop::{Expected, Proof},
         error::Reason,
-        params::{Param, Params, check_query},
+        params::{Params, check_query},
         vocabulary::Server,
     },
 };
 
 pub use self::{
+    hook::{Consulted, Hook, HookFault, NoHook},
     mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
     record::Record,
-    seams::{Consulted, Hook, HookFault, Keys, KeysUnavailable, Loaded, NoHook, Store, StoreFault, WriteFault},
+    seams::{Keys, KeysUnavailable, Loaded, Store, StoreFault, WriteFault},
 };
 
 /// A request as it comes from the edge. `Debug` is left out: headers and body hold secrets.
@@ -149,7 +151,6 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         nonce: &mut Option<HeaderValue>,
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
-        record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
         let mut request = TokenRequest::parse(&params, authorization, certificate.as_deref(), &dialect.policy)?;
@@ -165,7 +166,8 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         }
 
         let decide = |facts: &Facts| grant::decide(&request, facts, &server, moment);
-        let (mut issue, writes) = self.consider(&request.lookups(), moment, record, decide).await?;
+        let (mut issue, writes) =
+            self.consider(&request.client_ids(), &request.lookups(), moment, record, decide).await?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         if let Some(hook) = &self.hook {
@@ -193,9 +195,11 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
     }
 
-    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference.
+    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference. The request says
+    // that it is of one of the clients `presented`.
     async fn consider<T>(
         &self,
+        presented: &[ClientId],
         lookups: &Lookups,
         moment: &Moment,
         record: &mut Record,
@@ -203,11 +207,13 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
     ) -> Result<(T, Vec<Write>), Reason> {
         let loaded = self.store.load(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
+        record.found(presented, &loaded.facts);
         let mut decision = decide(&loaded.facts);
         if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
             let reloaded = self.store.reload(lookups, &loaded.facts, moment.now).await;
             if let Some(reloaded) = reloaded.map_err(|fault| record.store_fault(fault))? {
                 record.store += reloaded.took;
+                record.found(presented, &reloaded.facts);
                 decision = decide(&reloaded.facts);
             }
         }

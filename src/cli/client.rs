@@ -27,7 +27,7 @@ use super::{
     clients_table::{Applied, ClientsTable},
     import,
     local::{self, DEFAULT_DATA_DIR},
-    merge::{later_than, new_client},
+    merge::{first_secret, later_than, new_client_without_secret},
     read, registration, sdk,
     state_table::StateTable,
     variable,
@@ -81,7 +81,11 @@ struct Target {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Register a client and print its secret, once
-    #[command(after_help = "Example:\n  mintlet client create --local --client-id billing --scope 'read write'")]
+    ///
+    /// The flags have the names of the attributes of a clients file.
+    #[command(after_help = "Examples:\n  mintlet client create --local --client-id billing --scope 'read write'\n  \
+        mintlet client create --local --client-id payroll --token-endpoint-auth-method tls_client_auth \
+        --tls-client-auth-subject-dn CN=payroll,O=Example")]
     Create(Box<Create>),
     /// List all clients, or the secrets that are near their expiry or not used
     #[command(
@@ -217,10 +221,19 @@ impl Target {
 
     async fn create(&self, create: Create) -> Result<(), Failure> {
         let table = self.clients().await?;
-        let (client, secret) = new_client(create.into_entry()?)?;
-        table.create(&client).await?;
+        let mut client = new_client_without_secret(create.into_entry()?)?;
         published::warn(&client);
-        self.report_secret("registered", &client, &secret);
+        // A secret that its method does not take would be of no use.
+        if let Some(method) = client.token_endpoint_auth_method.filter(|method| !method.is_secret()) {
+            table.create(&client).await?;
+            let id = &client.client_id;
+            let text = format!("registered {id}; it authenticates by {} and has no secret", method.as_str());
+            self.report(&json!({"client_id": id}), &text);
+        } else {
+            let secret = first_secret(&mut client)?;
+            table.create(&client).await?;
+            self.report_secret("registered", &client, &secret);
+        }
         Ok(())
     }
 

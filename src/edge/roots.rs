@@ -10,8 +10,14 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 
-/// Amazon Trust Services' roots (<https://www.amazontrust.com/repository/>), in PEM.
-pub const AMAZON: &[u8] = include_bytes!("roots/amazon.pem");
+/// Amazon Trust Services' roots (<https://www.amazontrust.com/repository/>), in DER: a start reads them without decoding.
+const AMAZON: [&[u8]; 5] = [
+    include_bytes!("roots/amazon-root-ca-1.der"),
+    include_bytes!("roots/amazon-root-ca-2.der"),
+    include_bytes!("roots/amazon-root-ca-3.der"),
+    include_bytes!("roots/amazon-root-ca-4.der"),
+    include_bytes!("roots/starfield-services-root-ca-g2.der"),
+];
 
 /// The roots of `AWS_CA_BUNDLE` alone if there is one, else Amazon's.
 ///
@@ -21,7 +27,11 @@ pub fn of(bundle: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     match bundle {
         Some(bundle) => add(&mut roots, bundle)?,
-        None => add_pem(&mut roots, AMAZON).ok_or("the roots that are built in cannot be read")?,
+        None => {
+            for root in AMAZON {
+                roots.add(CertificateDer::from(root)).map_err(|error| error.to_string())?;
+            }
+        }
     }
     Ok(roots)
 }
@@ -61,4 +71,26 @@ fn add_pem(roots: &mut RootCertStore, pem: &[u8]) -> Option<()> {
         roots.add(certificate.ok()?).ok()?;
     }
     (roots.len() > before).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::digest::{SHA256, digest};
+
+    use super::*;
+
+    // As Amazon Trust Services publishes them.
+    const FINGERPRINTS: [&str; 5] = [
+        "SHA256:8ecde6884f3d87b1125ba31ac3fcb13d7016de7f57cc904fe1cb97c6ae98196e",
+        "SHA256:1ba5b2aa8c65401a82960118f80bec4f62304d83cec4713a19c39c011ea46db4",
+        "SHA256:18ce6cfe7bf14e60b2e347b8dfe868cb31d02ebb3ada271569f50343b46db3a4",
+        "SHA256:e35d28419ed02025cfa69038cd623962458da5c695fbdea3c22b0bfb25897092",
+        "SHA256:568d6905a2c88708a4b3025190edcfedb1974a606a13c6e5290fcb2ae63edab5",
+    ];
+
+    #[test]
+    fn the_roots_are_amazons() {
+        assert_eq!(AMAZON.map(|root| format!("{:?}", digest(&SHA256, root))), FINGERPRINTS);
+        assert_eq!(of(None).unwrap().len(), 5);
+    }
 }

@@ -8,6 +8,7 @@ use crate::{
     oauth::{
         access_token::AccessToken,
         certificate::Certificate,
+        client::ClientId,
         client_auth::{Credentials, Proven},
         error::Reason,
         params::{Param, Params},
@@ -38,6 +39,12 @@ impl Request {
         let certificate = certificate.map(|pem| Certificate::from_pem(pem).map(Arc::new));
         let accepted = Dialect::oauth2().policy.auth;
         Ok(Self { credentials: Credentials::read(authorization, params, certificate.as_ref(), accepted)?, token })
+    }
+
+    /// The clients that it can be of.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<ClientId> {
+        self.credentials.client_ids().collect()
     }
 
     /// The keys to read: the client's own, and if the token is one of ours (`token`), what says whether it still is good.

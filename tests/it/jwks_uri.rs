@@ -127,6 +127,7 @@ impl Publishing {
         let clients = json!([
             client("svc"),
             client("twin"),
+            client_with("frontier", &json!({"assertion_profile": "frontier"})),
             client_with("other", &json!({"jwks_uri": "https://other.example.com/jwks.json"})),
             client_with("disabled", &json!({"disabled": true})),
             client_with("secret", &json!({"client_secret": SECRET})),
@@ -349,8 +350,8 @@ async fn introspection_and_revocation_know_published_keys_too() {
 async fn frontiers_assertions_know_published_keys_too() {
     let rsa = Signer::new(Alg::RS256);
     let it = Publishing::new(&Fake::new(&[&rsa])).await;
-    let claims = json!({"iss": "anybody", "sub": "svc", "exp": NOW + 3600});
-    let assertion = rsa.jwt_with(&json!({"alg": "RS256", "kid": "svc"}), &claims);
+    let claims = json!({"iss": "anybody", "sub": "frontier", "exp": NOW + 3600});
+    let assertion = rsa.jwt_with(&json!({"alg": "RS256", "kid": "frontier"}), &claims);
     let ask = Ask::json("/v1beta1/auth/token", &json!({"grant_type": JWT_BEARER, "assertion": assertion}));
     assert_eq!(it.send(ask, NOW).await.record.reason, None);
     it.server.is_out();

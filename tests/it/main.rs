@@ -31,6 +31,7 @@ mod jwks_fetch;
 mod jwks_uri;
 mod key_source;
 mod keys;
+mod log;
 mod long_lived;
 mod malformed;
 mod manage;

@@ -4,7 +4,7 @@ use super::Client;
 use crate::oauth::{
     certificate::{Certificate, certificates},
     resource::is_absolute_uri_without_fragment,
-    vocabulary::ClientAuthMethod,
+    vocabulary::{AssertionProfile, ClientAuthMethod},
 };
 
 impl Client {
@@ -23,6 +23,8 @@ impl Client {
         let types = self.authorization_details_types.iter().any(String::is_empty);
         let eventhos =
             self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
+        let profile = self.assertion_profile == AssertionProfile::Frontier
+            && self.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt);
         [
             scope.then_some(("default_scope", "not within scope")),
             audience.then_some(("audience", "an empty string")),
@@ -34,6 +36,10 @@ impl Client {
             (self.jwks.is_some() && self.jwks_uri.is_some())
                 .then_some(("jwks_uri", "jwks or jwks_uri, not both (RFC 7591 section 2)")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
+            profile.then_some((
+                "assertion_profile",
+                "frontier is not for a token_endpoint_auth_method of private_key_jwt",
+            )),
             self.certificate_fault(),
         ]
         .into_iter()
