@@ -8,6 +8,7 @@ pub mod function;
 pub mod handler;
 pub mod hook;
 pub mod http;
+pub mod jwks_uri;
 pub mod keys;
 pub mod moment;
 pub mod roots;

@@ -20,13 +20,14 @@ use crate::oauth::{
     certificate::{self, Certificate},
     claims_hook::Question,
     client::{Client, ClientId},
-    client_auth::{AcceptedAuth, Credentials, Proven},
+    client_auth::{AcceptedAuth, Credentials, Presented, Proven},
     dpop::Proof,
     error::Reason,
+    jwks_uri::JwksUri,
     jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
-    vocabulary::{GrantType, Server},
+    vocabulary::{ClientAuthMethod, GrantType, Server},
 };
 
 /// What a route takes: its dialect's rules as values, so that no rule has to know the dialect.
@@ -75,10 +76,14 @@ pub struct Lookups {
     pub client_ids: Vec<ClientId>,
     /// The rows of the state table that its rules ask for.
     pub rows: Vec<StateRow>,
+    /// Of the clients, those whose keys an assertion of the request can be signed with: none, one, or two.
+    pub signers: Vec<ClientId>,
+    /// Of the clients, the one that a certificate is presented of.
+    pub certificate_of: Option<ClientId>,
 }
 
 /// What was found at the keys.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The clients that exist.
     pub clients: Vec<Arc<Client>>,
@@ -142,6 +147,25 @@ impl Lookups {
                 self.rows.push(row);
             }
         }
+    }
+
+    /// Adds what says whether credentials are good.
+    pub fn add_credentials(&mut self, credentials: &Credentials) {
+        self.client_ids.extend(credentials.client_ids());
+        match credentials.presented {
+            Presented::Secret(_) => {}
+            Presented::Assertion(_) => self.signers.extend(credentials.client_ids()),
+            Presented::Certificate { .. } => self.certificate_of = credentials.client_ids().next(),
+        }
+    }
+
+    /// Where the keys are published without which nothing can be proven of a client: `None` if it has others, or needs none.
+    #[must_use]
+    pub fn published_keys<'a>(&self, client: &'a Client) -> Option<&'a JwksUri> {
+        let self_signed = client.token_endpoint_auth_method == Some(ClientAuthMethod::SelfSignedTlsClientAuth);
+        let needed = self.signers.contains(&client.client_id)
+            || (self_signed && self.certificate_of.as_ref() == Some(&client.client_id));
+        client.jwks_uri.as_ref().filter(|_| needed && !client.disabled)
     }
 }
 
@@ -235,9 +259,18 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        let mut lookups = Lookups { client_ids: self.client_ids(), rows: Vec::new() };
+        let mut lookups = Lookups::default();
+        self.credentials.iter().for_each(|credentials| lookups.add_credentials(credentials));
         match &self.grant {
-            GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => {}
+            GrantRequest::ClientCredentials(_) => {}
+            GrantRequest::JwtBearer(grant) => {
+                if let Ok(id) = ClientId::parse(grant.unverified_client_id()) {
+                    if !lookups.client_ids.contains(&id) {
+                        lookups.client_ids.push(id.clone());
+                    }
+                    lookups.signers.push(id);
+                }
+            }
             GrantRequest::TokenExchange(grant) => grant.add_lookups(&mut lookups),
         }
         lookups

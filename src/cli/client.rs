@@ -5,6 +5,7 @@ mod keys;
 mod listing;
 mod long_lived;
 mod public_key;
+pub(super) mod published;
 mod revoke_tokens;
 mod secrets;
 
@@ -221,6 +222,7 @@ impl Target {
     async fn create(&self, create: Create) -> Result<(), Failure> {
         let table = self.clients().await?;
         let mut client = new_client_without_secret(create.into_entry()?)?;
+        published::warn(&client);
         // A secret that its method does not take would be of no use.
         if let Some(method) = client.token_endpoint_auth_method.filter(|method| !method.is_secret()) {
             table.create(&client).await?;
@@ -270,6 +272,9 @@ impl Target {
         let file = apply.file.display();
         let registrations = registration::read_file(&read(&apply.file)?)
             .map_err(|faults| Failure::new(format!("{file}: nothing was written:\n  {}", faults.join("\n  "))))?;
+        for registration in &registrations {
+            published::warn(&registration.client);
+        }
         let applied = table.apply(registrations).await?;
         if self.json {
             let clients: Vec<_> =

@@ -94,7 +94,7 @@ impl DynamoDb {
     async fn named_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFault> {
         self.client(id).await.map_err(|fault| match fault {
             StoreFault::MalformedItem(detail) => StoreFault::MalformedItem(format!("client {id}: {detail}")),
-            StoreFault::Unavailable(detail) => StoreFault::Unavailable(detail),
+            fault @ (StoreFault::Unavailable(_) | StoreFault::ClientKeysUnavailable(_)) => fault,
         })
     }
 

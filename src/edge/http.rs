@@ -15,7 +15,7 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{
         self, Client,
-        connect::{Connect, HttpConnector as Tcp, capture_connection},
+        connect::{Connect, HttpConnector as Tcp, capture_connection, dns::GaiResolver},
     },
     rt::TokioExecutor,
 };
@@ -29,18 +29,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// # Errors
 /// What the library for TLS finds wrong with its own defaults.
 pub fn connector(roots: RootCertStore) -> Result<SharedHttpConnector, String> {
-    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(pool(HttpsConnector::from((tcp(), tls))))
+    Ok(pool(HttpsConnector::from((tcp(GaiResolver::new()), tls(roots)?))))
 }
 
 /// A connector without TLS, for what is on this machine.
 #[must_use]
 pub fn plain() -> SharedHttpConnector {
-    pool(tcp())
+    pool(tcp(GaiResolver::new()))
 }
 
 /// An HTTP client for an SDK that is this connector, whatever the SDK's settings are.
@@ -49,18 +44,30 @@ pub fn client(connector: SharedHttpConnector) -> SharedHttpClient {
     http_client_fn(move |_, _| connector.clone())
 }
 
-fn tcp() -> Tcp {
-    let mut tcp = Tcp::new();
+/// TLS that trusts those roots and no other.
+///
+/// # Errors
+/// What the library for TLS finds wrong with its own defaults.
+pub(super) fn tls(roots: RootCertStore) -> Result<ClientConfig, String> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(tls.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// TCP connections to the addresses that a resolver tells.
+pub(super) fn tcp<R>(resolver: R) -> Tcp<R> {
+    let mut tcp = Tcp::new_with_resolver(resolver);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
     tcp
 }
 
-fn pool<C>(connect: C) -> SharedHttpConnector
+/// A connector over such connections.
+pub(super) fn pool<C>(connect: C) -> SharedHttpConnector
 where
-    Http1<C>: HttpConnector + 'static,
-    C: Connect + Clone,
+    C: Connect + Clone + std::fmt::Debug + Send + Sync + 'static,
 {
     SharedHttpConnector::new(Http1(Client::builder(TokioExecutor::new()).build(connect)))
 }

@@ -50,7 +50,8 @@ impl Request {
     /// The keys to read: the client's own, and if the token is one of ours (`token`), what says whether it still is good.
     #[must_use]
     pub fn lookups(&self, token: Option<&AccessToken>) -> Lookups {
-        let mut lookups = Lookups { client_ids: self.client_ids(), rows: Vec::new() };
+        let mut lookups = Lookups::default();
+        lookups.add_credentials(&self.credentials);
         if let Some(token) = token {
             lookups.add(token);
         }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     certificate::DistinguishedName,
     jwk::Jwks,
+    jwks_uri::JwksUri,
     jwt::Alg,
     scope::Scope,
     secret::SecretHash,
@@ -93,6 +94,9 @@ pub struct Client {
     /// `jwks` (RFC 7591 section 2): the client's public keys, with which its assertions are verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Jwks>,
+    /// `jwks_uri` (RFC 7591 section 2): where it publishes them instead. Read only where the deployment lists its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<JwksUri>,
     /// By which rules its assertions are taken.
     #[serde(default, skip_serializing_if = "is_default")]
     pub assertion_profile: AssertionProfile,

@@ -308,6 +308,8 @@ reasons! {
     UseDpopNonce => UseDpopNonce, "use_dpop_nonce", "The DPoP proof needs the nonce that the DPoP-Nonce header of this answer holds";
     /// DynamoDB did not answer in time, or refused for now.
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
+    /// The client publishes its keys at a `jwks_uri`, and they cannot be had from there.
+    ClientKeysUnavailable => Unavailable, "client_keys_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.
     KeysUnavailable => Unavailable, "keys_unavailable", "The service is temporarily unavailable";
     /// The claims hook did not answer in time, or not as it may.

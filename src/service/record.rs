@@ -75,6 +75,7 @@ impl Record {
         let (reason, detail) = match fault {
             StoreFault::Unavailable(detail) => (Reason::StoreUnavailable, detail),
             StoreFault::MalformedItem(detail) => (Reason::MalformedClientItem, detail),
+            StoreFault::ClientKeysUnavailable(detail) => (Reason::ClientKeysUnavailable, detail),
         };
         self.detail = Some(detail);
         reason

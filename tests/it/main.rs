@@ -27,6 +27,8 @@ mod hook;
 mod import;
 mod import_refused;
 mod issued_tokens;
+mod jwks_fetch;
+mod jwks_uri;
 mod key_source;
 mod keys;
 mod log;

@@ -43,6 +43,9 @@ pub(super) struct Create {
     /// The `sub` of its tokens [default: its id]
     #[arg(long)]
     subject: Option<String>,
+    /// Where it publishes its keys, if the deployment's JWKS_URI_HOSTS lists the host
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
     /// client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth or self_signed_tls_client_auth; with the last
     /// three it gets no secret [default: any that it has credentials for, but no certificate]
     #[arg(long)]
@@ -130,6 +133,7 @@ impl Create {
         set("subject_token_clients", list(self.subject_token_clients));
         set("resource_identifiers", list(self.resource_identifiers));
         set("subject", self.subject.map(Value::from));
+        set("jwks_uri", self.jwks_uri.map(Value::from));
         set("token_endpoint_auth_method", self.token_endpoint_auth_method.map(Value::from));
         set("tls_client_auth_subject_dn", self.tls_client_auth_subject_dn.map(Value::from));
         set("tls_client_auth_san_dns", self.tls_client_auth_san_dns.map(Value::from));

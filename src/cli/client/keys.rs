@@ -243,6 +243,12 @@ async fn store(table: &ClientsTable, before: &Client, keys: &[Value]) -> Result<
 }
 
 async fn replace(table: &ClientsTable, before: &Client, after: &Client, keys: &[Value]) -> Result<Jwks, Failure> {
+    if before.jwks_uri.is_some() {
+        let id = &before.client_id;
+        return Err(Failure::new(format!(
+            "client {id} has a jwks_uri: it publishes its keys, and has none of its own here"
+        )));
+    }
     let jwks = Jwks::of(keys).map_err(Failure::new)?;
     let kept = (!keys.is_empty()).then(|| jwks.clone());
     let after = Client { jwks: kept, updated_at: later_than(before), ..after.clone() };

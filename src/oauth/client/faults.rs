@@ -33,6 +33,8 @@ impl Client {
             repeated.then_some(("allowed_resources", "a resource stands twice")),
             wider.then_some(("allowed_resources", "a scope not within scope")),
             types.then_some(("authorization_details_types", "an empty string")),
+            (self.jwks.is_some() && self.jwks_uri.is_some())
+                .then_some(("jwks_uri", "jwks or jwks_uri, not both (RFC 7591 section 2)")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
             profile.then_some((
                 "assertion_profile",
@@ -62,9 +64,9 @@ impl Client {
             Some(ClientAuthMethod::SelfSignedTlsClientAuth) => {
                 let mut registered = self.jwks.iter().flat_map(certificates);
                 let readable = registered.any(|der| Certificate::from_der(der).is_some());
-                (!readable).then_some((
+                (!readable && self.jwks_uri.is_none()).then_some((
                     "token_endpoint_auth_method",
-                    "self_signed_tls_client_auth needs a jwks with a key whose x5c holds the certificate",
+                    "self_signed_tls_client_auth needs a jwks_uri, or a jwks with a key whose x5c holds the certificate",
                 ))
             }
             Some(
