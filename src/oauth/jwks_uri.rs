@@ -15,7 +15,11 @@ pub use self::{
     address::is_global,
     held::{Fetched, Held, STALE_SECONDS, lifetime},
 };
-use super::{client::OutOfRange, json, jwk::Jwks};
+use super::{
+    client::OutOfRange,
+    json,
+    jwk::{JwkFault, Jwks, VerifyingKey},
+};
 
 /// Where a client publishes its keys: an `https` URL of a host name and the default port, or for development `http` and
 /// `localhost`. Without userinfo and fragment.
@@ -91,12 +95,19 @@ impl AllowedUris {
     }
 }
 
-/// Reads what a `jwks_uri` answered by the rules for a registered `jwks`, and as JSON that means one thing.
+/// Reads what a `jwks_uri` answered by the rules for a registered `jwks`, and as JSON that means one thing. Keys that cannot verify
+/// anything here, such as one to encrypt to, are left out (RFC 7517 section 5); a private one spoils the set.
 ///
 /// # Errors
 /// What is wrong with it, for the log; repeats nothing of it.
 pub fn read_set(body: &[u8]) -> Result<Jwks, String> {
-    let document = json::object(body).ok_or("its answer is not a JSON object, or has a repeated member")?;
+    let mut document = json::object(body).ok_or("its answer is not a JSON object, or has a repeated member")?;
+    if let Some(Value::Array(keys)) = document.get_mut("keys") {
+        keys.retain(|key| match key.as_object().map(VerifyingKey::from_jwk) {
+            Some(Err(fault)) => fault == JwkFault::Private,
+            Some(Ok(_)) | None => true,
+        });
+    }
     Jwks::try_from(Value::Object(document)).map_err(|fault| format!("its answer: {fault}"))
 }
 
@@ -258,6 +269,14 @@ mod tests {
         let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         assert_eq!(read_set(format!(r#"{{"keys":[{key}]}}"#).as_bytes()).unwrap().list().count(), 1);
         assert_eq!(read_set(br#"{"keys":[],"more":1}"#).unwrap().list().count(), 0);
+        let of_no_use = [
+            key.replace('{', r#"{"use":"enc","#),
+            key.replace('{', r#"{"alg":"RS512","#),
+            key.replace("Ed25519", "X25519"),
+            r#"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#.to_owned(),
+        ];
+        let mixed = format!(r#"{{"keys":[{},{key}]}}"#, of_no_use.join(","));
+        assert_eq!(read_set(mixed.as_bytes()).unwrap().jwks(), [serde_json::from_str::<Value>(key).unwrap()]);
         let eleven = [key; 11].join(",");
         let private = key.replace(r#""kty""#, r#""d":"AAAA","kty""#);
         for (bad, fault) in [
@@ -265,6 +284,7 @@ mod tests {
             ("<html>".to_owned(), "its answer is not a JSON object, or has a repeated member"),
             (format!("[{key}]"), "its answer is not a JSON object, or has a repeated member"),
             (format!(r#"{{"keys":[],"keys":[{key}]}}"#), "its answer is not a JSON object, or has a repeated member"),
+            (r#"{"keys":[7]}"#.to_owned(), "its answer: not an object with the member \"keys\", an array of objects"),
             (key.to_owned(), "its answer: not an object with the member \"keys\", an array of objects"),
             (format!(r#"{{"keys":[{eleven}]}}"#), "its answer: more than 10 keys"),
             (
