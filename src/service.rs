@@ -1,6 +1,5 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
-mod hook;
 mod issued_tokens;
 mod mutual_tls;
 mod record;
@@ -26,10 +25,9 @@ use crate::{
 };
 
 pub use self::{
-    hook::{Consulted, Hook, HookFault, NoHook},
     mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
     record::Record,
-    seams::{Keys, KeysUnavailable, Loaded, Store, StoreFault, WriteFault},
+    seams::{Consulted, Hook, HookFault, Keys, KeysUnavailable, Loaded, NoHook, Store, StoreFault, WriteFault},
 };
 
 /// A request as it comes from the edge. `Debug` is left out: headers and body hold secrets.

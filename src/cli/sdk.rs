@@ -20,7 +20,7 @@ pub fn connector() -> Result<SharedHttpConnector, String> {
     if let Some(bundle) = variable("AWS_CA_BUNDLE") {
         roots::add(&mut trusted, Path::new(&bundle))?;
     }
-    http::connector(trusted)
+    http::connector(trusted, http::anywhere)
 }
 
 /// The region and the credentials, as far as they are set.

@@ -34,7 +34,7 @@ impl Connection {
     /// # Errors
     /// What is wrong with `AWS_CA_BUNDLE`.
     pub fn new(aws: &Aws) -> Result<Self, String> {
-        let connector = http::connector(roots::of(aws.ca_bundle.as_deref())?)?;
+        let connector = http::connector(roots::of(aws.ca_bundle.as_deref())?, http::anywhere)?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(aws.region.clone()))

@@ -9,9 +9,10 @@ use std::{
 
 use mintlet::{
     edge::{
+        http,
         jwks_uri::{
             JwksSource as _,
-            fetch::{HttpSource, encrypted, get},
+            fetch::{HttpSource, get},
         },
         moment, roots,
     },
@@ -161,7 +162,7 @@ async fn an_answer_that_takes_its_time_is_none() {
     let head = answer("200 OK", &jwks());
     for bytes in [Vec::new(), b"HTTP/1.1 200 OK\r\n".to_vec(), head[..head.len() - 1].to_vec()] {
         let (address, _) = server(bytes, false).await;
-        let connector = encrypted(RootCertStore::empty(), |_| true).unwrap();
+        let connector = http::connector(RootCertStore::empty(), http::anywhere).unwrap();
         let fetched = get(&connector, uri(address).as_str(), Duration::from_millis(50)).await;
         assert_eq!(fetched.unwrap_err(), "no answer in time");
     }
@@ -218,7 +219,7 @@ async fn fetch_encrypted(
     takes: fn(IpAddr) -> bool,
     server: SocketAddr,
 ) -> Result<Fetched, String> {
-    let connector = encrypted(roots, takes).unwrap();
+    let connector = http::connector(roots, takes).unwrap();
     get(&connector, &format!("https://localhost:{}/jwks.json", server.port()), LONG).await
 }
 
@@ -281,7 +282,7 @@ async fn the_local_server_asks_this_machine_if_it_is_listed() {
         let args = ["--in-memory", "--clients", file.path().to_str().unwrap()];
         let local = Server::start(&args, &[("JWKS_URI_HOSTS", hosts)]).await;
         for jti in ["a", "b"] {
-            let request = http::Request::post(format!("{}/oauth2/token", local.url))
+            let request = ::http::Request::post(format!("{}/oauth2/token", local.url))
                 .header("content-type", "application/x-www-form-urlencoded")
                 .body(grant(&local.url, jti).into_bytes());
             assert_eq!(send(request.unwrap()).await.unwrap().status(), status, "{hosts}");
