@@ -1,6 +1,6 @@
 //! The store: look-ups become keys, items become facts, writes become conditional requests.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::HashMap, iter, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client as Sdk,
@@ -9,6 +9,10 @@ use aws_sdk_dynamodb::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{try_join, try_join_all};
+use serde::{
+    Deserialize as _,
+    de::{IntoDeserializer, value::MapDeserializer},
+};
 
 use super::{
     aws,
@@ -234,18 +238,37 @@ fn seconds(item: &Item, name: &str) -> Result<u64, StoreFault> {
 /// A client of its item.
 ///
 /// # Errors
-/// [`StoreFault::MalformedItem`] with the path of the attribute.
+/// [`StoreFault::MalformedItem`] with the name of the attribute.
 pub fn from_item(item: Item) -> Result<Client, StoreFault> {
-    let item = serde_dynamo::AttributeValue::M(serde_dynamo::Item::from(item).into());
-    let item = serde_dynamo::Deserializer::from_attribute_value(item);
-    let client: Client = serde_path_to_error::deserialize(item).map_err(|error| {
-        // Of a missing attribute the path is the whole item, and the error's text has its name; other texts may hold a value.
-        let text = error.inner().to_string();
+    let (names, values): (Vec<String>, Vec<AttributeValue>) = item.into_iter().unzip();
+    let reading = Cell::new(None);
+    let attributes = names.iter().zip(values).map(|(name, value)| {
+        reading.set(Some(name));
+        (name.as_str(), Attribute(value))
+    });
+    let end = iter::from_fn(|| {
+        reading.set(None);
+        None
+    });
+    let client = Client::deserialize(MapDeserializer::new(attributes.chain(end))).map_err(|error| {
+        // Of what is missing the error's text has the name; other texts may hold a value.
+        let text = error.to_string();
         let missing = if text.starts_with("missing field") { format!(": {text}") } else { String::new() };
-        StoreFault::MalformedItem(format!("at {}{missing}", error.path()))
+        StoreFault::MalformedItem(format!("at {}{missing}", reading.get().map_or(".", String::as_str)))
     })?;
     let fault = client.faults().next();
     fault.map_or(Ok(client), |(path, text)| Err(StoreFault::MalformedItem(format!("at {path}: {text}"))))
+}
+
+// The value of an attribute, to be read.
+struct Attribute(AttributeValue);
+
+impl IntoDeserializer<'_, serde_dynamo::Error> for Attribute {
+    type Deserializer = serde_dynamo::Deserializer;
+
+    fn into_deserializer(self) -> serde_dynamo::Deserializer {
+        serde_dynamo::Deserializer::from_attribute_value(self.0.into())
+    }
 }
 
 /// The item of a client.
