@@ -14,7 +14,7 @@ use mintlet::{
     oauth::{certificate::Certificate, error::Reason, jwt::Alg, vocabulary::JWT_BEARER_ASSERTION},
     service::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
 };
-use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType, date_time_ymd};
 use serde_json::{Value, json};
 
 use crate::{
@@ -89,6 +89,7 @@ fn clients() -> Value {
         by_name("other-email", "tls_client_auth_san_email", "billing@example.com"),
         // A name of one kind in a registration of another.
         by_name("dns-as-uri", "tls_client_auth_san_uri", "billing.example.com"),
+        by_name("uri-as-dns", "tls_client_auth_san_dns", "spiffe://example.com/billing"),
         {
             "client_id": "self-signed", "token_endpoint_auth_method": "self_signed_tls_client_auth", "scope": "read",
             "jwks": {"keys": [jwk(&OTHER), key]}
@@ -163,14 +164,18 @@ async fn a_certificate_of_the_registered_name_or_the_registered_one_gets_a_token
 async fn a_certificate_authenticates_who_introspects_and_revokes() {
     let world = world().await;
     let token = token_in(&body(&world.send(ask("self-signed", Some(&OURS))).await.response)).to_owned();
-    let about = |path: &str, certificate: &rcgen::Certificate| {
-        let mut ask = Ask::form(path, &format!("token={token}&client_id=self-signed"));
+    let about_of = |path: &str, id: &str, certificate: &rcgen::Certificate| {
+        let mut ask = Ask::form(path, &format!("token={token}&client_id={id}"));
         ask.0.client_certificate = Some(certificate.pem());
         ask
     };
+    let about = |path: &str, certificate: &rcgen::Certificate| about_of(path, "self-signed", certificate);
     for path in ["/oauth2/introspect", "/oauth2/revoke"] {
         let reason = world.send(about(path, &OTHER)).await.record.reason;
         assert_eq!(reason, Some(Reason::CertificateMismatch), "{path}");
+        // The certificate is the token's client's, and who asks is nobody.
+        let reason = world.send(about_of(path, "nobody", &OURS)).await.record.reason;
+        assert_eq!(reason, Some(Reason::UnknownClient), "{path}");
     }
     let answer = world.send(about("/oauth2/introspect", &OURS)).await;
     assert_eq!(answer.record.auth_method, Some("self_signed_tls_client_auth"));
@@ -185,7 +190,9 @@ async fn a_certificate_authenticates_who_introspects_and_revokes() {
 async fn any_other_certificate_is_refused_like_an_unknown_client() {
     let world = world().await;
     let oauth2 = Dialect::oauth2();
-    for id in ["other-subject", "other-dns", "other-uri", "other-ip", "other-email", "dns-as-uri", "secret"] {
+    for id in
+        ["other-subject", "other-dns", "other-uri", "other-ip", "other-email", "dns-as-uri", "uri-as-dns", "secret"]
+    {
         world.refuses(oauth2, id, ask(id, Some(&OURS)), Reason::CertificateMismatch).await;
     }
     world.takes(oauth2, "the name alone counts", ask("subject", Some(&OTHER))).await;
@@ -200,10 +207,48 @@ async fn any_other_certificate_is_refused_like_an_unknown_client() {
     }
     world.refuses(oauth2, "unknown", ask("nobody", Some(&OURS)), Reason::UnknownClient).await;
     world.refuses(oauth2, "no id", ask("", Some(&OURS)), Reason::NoCredentials).await;
+    world.refuses(oauth2, "4 KiB", ask(&"x".repeat(4097), Some(&OURS)), Reason::CredentialTooLong).await;
     world.refuses(oauth2, "disabled", ask("disabled", Some(&OURS)), Reason::ClientDisabled).await;
     let mut malformed = ask("subject", Some(&OURS));
     malformed.0.client_certificate.as_mut().unwrap().push_str(&OTHER.pem());
     world.refuses(oauth2, "two certificates", malformed, Reason::MalformedCertificate).await;
+}
+
+#[tokio::test]
+async fn what_is_not_one_whole_certificate_of_at_most_16_kib_is_refused() {
+    let world = world().await;
+    let over = |pem: String| {
+        let mut ask = ask("subject", None);
+        ask.0.client_certificate = Some(pem);
+        ask
+    };
+    let pem_of =
+        |der: &[u8]| format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der));
+    let pem = OURS.pem();
+    let named_twice = certificate(|params| {
+        // dNSName a (RFC 5280 section 4.2.1.6).
+        let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0x03, 0x82, 0x01, b'a']);
+        params.custom_extensions.push(second);
+    });
+    for (title, pem) in [
+        ("no first line", pem.replace("-----BEGIN CERTIFICATE-----", "")),
+        ("no last line", pem.replace("-----END CERTIFICATE-----", "")),
+        ("another label", pem.replace("CERTIFICATE", "X509 CERTIFICATE")),
+        ("a byte after it", pem_of(&[OURS.der().as_ref(), &[0]].concat())),
+        ("cut off", pem_of(&OURS.der()[..OURS.der().len() - 1])),
+        ("alternative names twice", named_twice.pem()),
+        ("16 KiB and more", pem.replace("-----END", &format!("{}-----END", "\n".repeat(16 * 1024)))),
+    ] {
+        world.refuses(Dialect::oauth2(), title, over(pem), Reason::MalformedCertificate).await;
+    }
+    world.takes(Dialect::oauth2(), "the same DER", over(pem_of(OURS.der()))).await;
+    world
+        .takes(
+            Dialect::oauth2(),
+            "15 KiB",
+            over(pem.replace("-----END", &format!("{}-----END", "\n".repeat(15 * 1024 - pem.len())))),
+        )
+        .await;
 }
 
 #[tokio::test]
