@@ -15,6 +15,7 @@ mod cli;
 mod client_keys;
 mod clients;
 mod credentials;
+mod decisions;
 mod doctor;
 mod dpop;
 mod dpop_fuzz;
