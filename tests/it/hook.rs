@@ -30,6 +30,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     events::Function,
+    proofs::{self, ProofKey},
     runtime_api::RuntimeApi,
     server::Server,
     support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, parts, ring, token_in, whole},
@@ -96,7 +97,7 @@ type Service = TokenService<CachedClients<DynamoDb>, HeldKeys, hook::ClaimsHook>
 /// A service with a hook; the engine goes with it.
 struct Hooked {
     service: Service,
-    _world: World,
+    world: World,
 }
 
 impl Hooked {
@@ -123,7 +124,7 @@ impl Hooked {
         let hook = Connection::new(&config.aws).unwrap().claims_hook(&ClaimsHook { place, timeout });
         let store = CachedClients::new(DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE), 0);
         let keys = HeldKeys::new(Source::Inline(ring(&[Alg::ES256])), 300);
-        Self { service: TokenService::new(settings, store, keys).with_hook(Some(hook)), _world: world }
+        Self { service: TokenService::new(settings, store, keys).with_hook(Some(hook)), world }
     }
 
     async fn that(reply: Reply) -> (Self, Asked) {
@@ -243,6 +244,18 @@ async fn a_hook_that_fails_in_any_way_is_a_503_and_no_token() {
     }
     let (hooked, _) = Hooked::that(Reply::Now(200, false, good)).await;
     assert_eq!(hooked.send(ask(Dialect::oauth2())).await.response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_the_hook_refuses_uses_nothing_up() {
+    let failed = Reply::Now(500, false, Vec::new());
+    for (reply, rows) in [(says(&json!({"deny": true})), 0), (failed, 0), (says(&json!({"claims": {}})), 1)] {
+        let (hooked, _) = Hooked::that(reply).await;
+        let answer = hooked.send(proofs::ask("billing", &[&ProofKey::fixed().proof()])).await;
+        assert_eq!(answer.response.status().is_success(), rows == 1);
+        let stored = hooked.world.engine.sdk().scan().table_name(STATE_TABLE).send().await.unwrap();
+        assert_eq!(stored.count(), rows);
+    }
 }
 
 #[tokio::test]

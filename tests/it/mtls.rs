@@ -26,6 +26,7 @@ use crate::{
 const MTLS: &str = "https://mtls.example.com";
 const ORIGIN_SECRET: &str = "an-origin-secret-of-more-than-32-characters";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("cloudfront-viewer-cert-pem");
 const SUBJECT: &str = r"CN=billing\, worker,OU=Payments,O=Example Corp,C=DE";
@@ -106,6 +107,10 @@ fn clients() -> Value {
         {
             "client_id": "bound", "client_secret": SECRET, "tls_client_certificate_bound_access_tokens": true,
             "eventhos": {"id": 2, "identifier": "bound"}
+        },
+        {
+            "client_id": "exchanger", "client_secret": SECRET, "grant_types": [TOKEN_EXCHANGE],
+            "audience": ["secret", "bound"], "subject_token_clients": ["secret", "bound"]
         },
         {
             "client_id": "signer", "jwks": {"keys": [SIGNER.jwk()]}, "grant_types": ["client_credentials", JWT_BEARER],
@@ -351,6 +356,38 @@ async fn a_token_is_bound_to_the_certificate_and_the_key_of_the_proof_at_once() 
     };
     world.refuses(Dialect::oauth2(), "no certificate", bound(None), Reason::NoCertificateToBind).await;
     world.takes(Dialect::oauth2(), "certificate and proof", bound(Some(OURS.pem()))).await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_is_not_exchanged_whatever_is_proven() {
+    let (world, key) = (world().await, ProofKey::fixed());
+    let over_mtls = |ask: Ask, proof: Option<&str>| {
+        let mut ask = ask;
+        ask.0.client_certificate = Some(OURS.pem());
+        let Some(jti) = proof else { return ask };
+        ask.header(DPOP, &key.proof_with(|_, claims| drop(claims.insert("jti".to_owned(), json!(jti)))))
+    };
+    let issue = async |id: &str, proof: Option<&str>| {
+        let answer = world.send(over_mtls(Ask::token(Dialect::oauth2(), id, SECRET), proof)).await;
+        token_in(&body(&answer.response)).to_owned()
+    };
+    let exchange = |subject: &str, proof: Option<&str>| {
+        let kind = "urn:ietf:params:oauth:token-type:access_token";
+        let form = format!("grant_type={TOKEN_EXCHANGE}&subject_token={subject}&subject_token_type={kind}");
+        over_mtls(Ask::form("/oauth2/token", &form).basic("exchanger", SECRET), proof)
+    };
+    let oauth2 = Dialect::oauth2();
+    world.takes(oauth2, "bound to nothing", exchange(&issue("secret", None).await, None)).await;
+    world.takes(oauth2, "bound to the key", exchange(&issue("secret", Some("a")).await, Some("b"))).await;
+    let (certificate, both) = (issue("bound", None).await, issue("bound", Some("c")).await);
+    for (title, subject, proof) in [
+        ("to the certificate", &certificate, None),
+        ("to the certificate, with a proof", &certificate, Some("d")),
+        ("to both", &both, None),
+        ("to both, with a proof", &both, Some("d")),
+    ] {
+        world.refuses(oauth2, title, exchange(subject, proof), Reason::SubjectTokenBound).await;
+    }
 }
 
 #[tokio::test]
