@@ -17,6 +17,7 @@ pub mod key;
 pub mod local;
 pub mod merge;
 pub mod registration;
+pub mod sdk;
 pub mod serve;
 mod state_table;
 pub mod token;

@@ -15,6 +15,8 @@
 //! | `CLAIMS_HOOK_FUNCTION` | a Lambda function to ask before a token is signed: name or ARN | no function is asked |
 //! | `CLAIMS_HOOK_URL` | a stand-in for it on this machine: `http`, on a loopback address | |
 //! | `CLAIMS_HOOK_TIMEOUT` | seconds for which its answer is waited for: 1 to 5 | `1` |
+//! | `JWKS_URI_HOSTS` | the hosts that a client's `jwks_uri` may have, separated by commas: names alone, each as it stands in the URL | no `jwks_uri` is read |
+//! | `SSL_CERT_FILE` | a PEM file of the roots to trust where a `jwks_uri` is read | the system's own |
 //! | `AUTHORIZATION_DETAILS_TYPES` | the types of `authorization_details` that the metadata announces (RFC 9396), separated by commas; which a client may ask for is in its record | none |
 //! | `CLIENT_CACHE_TTL` | seconds for which an instance may use a client it has read: 0 (off) to 3600 | `30` |
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
@@ -39,7 +41,7 @@ pub use self::rotation::RotationConfig;
 use crate::{
     dialect::DIALECTS,
     keyring::MAX_CACHE_TTL,
-    oauth::client::Lifetime,
+    oauth::{client::Lifetime, jwks_uri::AllowedUris},
     service::{MutualTls, OriginSecret, Settings},
 };
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub signing_keys: SigningKeys,
     /// `CLAIMS_HOOK_FUNCTION` or `CLAIMS_HOOK_URL`.
     pub claims_hook: Option<ClaimsHook>,
+    /// `JWKS_URI_HOSTS`, if a `jwks_uri` is read at all.
+    pub published_keys: Option<PublishedKeys>,
     /// `CLIENT_CACHE_TTL`, seconds.
     pub client_cache_ttl: u64,
     /// `KEYS_CACHE_TTL`, seconds.
@@ -96,6 +100,15 @@ pub enum HookPlace {
     Function(String),
     /// A URL on this machine.
     Url(String),
+}
+
+/// How the keys are reached that clients publish themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedKeys {
+    /// `JWKS_URI_HOSTS`.
+    pub allowed: AllowedUris,
+    /// `SSL_CERT_FILE`.
+    pub roots: Option<PathBuf>,
 }
 
 /// How AWS is reached. `Debug` leaves the credentials out.
@@ -165,6 +178,7 @@ impl Config {
             state_table: vars.text("STATE_TABLE").unwrap_or_else(|| STATE_TABLE.to_owned()),
             signing_keys: vars.signing_keys(),
             claims_hook: vars.claims_hook(),
+            published_keys: vars.published_keys(),
             client_cache_ttl: vars.seconds("CLIENT_CACHE_TTL", 0, 30),
             keys_cache_ttl: vars.seconds("KEYS_CACHE_TTL", 1, 300),
             secret_expiry_warning: vars
@@ -269,6 +283,12 @@ impl Vars {
             }
         };
         Some(ClaimsHook { place, timeout: Duration::from_secs(timeout) })
+    }
+
+    fn published_keys(&mut self) -> Option<PublishedKeys> {
+        let roots = self.text("SSL_CERT_FILE").map(PathBuf::from);
+        let parse = |list: &str| AllowedUris::parse(list).ok_or("is not a list of host names");
+        self.read("JWKS_URI_HOSTS", parse).map(|allowed| PublishedKeys { allowed, roots })
     }
 
     fn aws(&mut self) -> Aws {
@@ -406,6 +426,7 @@ mod tests {
             ("DPOP_NONCE", "on"),
             ("MTLS_BASE_URL", "http://mtls.example.com"),
             ("CLOUDFRONT_ORIGIN_SECRET", "hunter2"),
+            ("JWKS_URI_HOSTS", "https://keys.example.com"),
             ("CLIENT_CACHE_TTL", "-1"),
             ("KEYS_CACHE_TTL", "0"),
             ("SECRET_EXPIRY_WARNING", "7776001"),
@@ -423,6 +444,7 @@ mod tests {
                 "MTLS_BASE_URL is not an https URL without query and fragment",
                 "CLOUDFRONT_ORIGIN_SECRET is not 32 visible ASCII characters or more",
                 "SIGNING_KEYS_SECRET_ID and SIGNING_KEYS_FILE are both set; one is enough",
+                "JWKS_URI_HOSTS is not a list of host names",
                 "CLIENT_CACHE_TTL is not 0..=3600 seconds",
                 "KEYS_CACHE_TTL is not 1..=3600 seconds",
                 "SECRET_EXPIRY_WARNING is not 0..=7776000 seconds",
@@ -504,6 +526,19 @@ mod tests {
             read(&both).unwrap_err().0,
             ["CLAIMS_HOOK_FUNCTION and CLAIMS_HOOK_URL are both set; one is enough"]
         );
+    }
+
+    #[test]
+    fn a_jwks_uri_is_read_only_where_hosts_are_listed_and_never_from_this_machine() {
+        assert_eq!(read(&[("SSL_CERT_FILE", "roots.pem")]).unwrap().published_keys, None);
+        let config = read(&[("JWKS_URI_HOSTS", "keys.example.com,localhost"), ("SSL_CERT_FILE", "roots.pem")]);
+        let published = config.unwrap().published_keys.unwrap();
+        assert_eq!(published.roots, Some(PathBuf::from("roots.pem")));
+        assert!(published.allowed.lists("keys.example.com") && !published.allowed.on_this_machine);
+        for bad in ["*", "keys.example.com:443", "169.254.169.254", "keys.example.com,"] {
+            let fault = "JWKS_URI_HOSTS is not a list of host names";
+            assert_eq!(read(&[("JWKS_URI_HOSTS", bad)]).unwrap_err().0, [fault], "{bad}");
+        }
     }
 
     #[test]

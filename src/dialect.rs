@@ -155,6 +155,7 @@ fn write_claims<O: Serialize>(
         client_id: issue.client.client_id.as_str(),
         cnf: issue.confirmation.as_ref(),
         act: issue.exchanged.as_ref().and_then(|exchanged| exchanged.act.as_ref()),
+        subject_tokens: issue.exchanged.as_ref().map(|exchanged| &*exchanged.subject_tokens).unwrap_or_default(),
         authorization_details: issue.authorization_details.as_ref(),
         own,
         extra: Extra { added: &issue.added_claims, claims: &issue.client.claims, own: own_names },

@@ -15,18 +15,19 @@ use serde_json::{Map, Value};
 use self::token_exchange::Exchanged;
 pub use crate::oauth::state::{Found, StateRow, Write};
 use crate::oauth::{
-    access_token::AccessToken,
+    access_token::{AccessToken, TokenId},
     authorization_details::AuthorizationDetails,
     certificate::{self, Certificate},
     claims_hook::Question,
     client::{Client, ClientId},
-    client_auth::{AcceptedAuth, Credentials, Proven},
+    client_auth::{AcceptedAuth, Credentials, Presented, Proven},
     dpop::Proof,
     error::Reason,
+    jwks_uri::JwksUri,
     jwt::{Alg, Confirmation},
     params::{Param, Params},
     scope::Scope,
-    vocabulary::{GrantType, Server},
+    vocabulary::{ClientAuthMethod, GrantType, Server},
 };
 
 /// What a route takes: its dialect's rules as values, so that no rule has to know the dialect.
@@ -75,10 +76,14 @@ pub struct Lookups {
     pub client_ids: Vec<ClientId>,
     /// The rows of the state table that its rules ask for.
     pub rows: Vec<StateRow>,
+    /// Of the clients, those whose keys an assertion of the request can be signed with: none, one, or two.
+    pub signers: Vec<ClientId>,
+    /// Of the clients, the one that a certificate is presented of.
+    pub certificate_of: Option<ClientId>,
 }
 
 /// What was found at the keys.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The clients that exist.
     pub clients: Vec<Arc<Client>>,
@@ -132,19 +137,47 @@ pub struct Issue {
 impl Lookups {
     /// Adds what says whether a token that was presented is still good.
     pub fn add(&mut self, token: &AccessToken) {
-        if !self.client_ids.contains(&token.client_id) {
-            self.client_ids.push(token.client_id.clone());
+        for TokenId { client_id, .. } in &token.lineage {
+            if !self.client_ids.contains(client_id) {
+                self.client_ids.push(client_id.clone());
+            }
         }
-        self.rows.extend(token.revocations());
+        for row in token.revocations() {
+            if !self.rows.contains(&row) {
+                self.rows.push(row);
+            }
+        }
+    }
+
+    /// Adds what says whether credentials are good.
+    pub fn add_credentials(&mut self, credentials: &Credentials) {
+        self.client_ids.extend(credentials.client_ids());
+        match credentials.presented {
+            Presented::Secret(_) => {}
+            Presented::Assertion(_) => self.signers.extend(credentials.client_ids()),
+            Presented::Certificate { .. } => self.certificate_of = credentials.client_ids().next(),
+        }
+    }
+
+    /// Where the keys are published without which nothing can be proven of a client: `None` if it has others, or needs none.
+    #[must_use]
+    pub fn published_keys<'a>(&self, client: &'a Client) -> Option<&'a JwksUri> {
+        let self_signed = client.token_endpoint_auth_method == Some(ClientAuthMethod::SelfSignedTlsClientAuth);
+        let needed = self.signers.contains(&client.client_id)
+            || (self_signed && self.certificate_of.as_ref() == Some(&client.client_id));
+        client.jwks_uri.as_ref().filter(|_| needed && !client.disabled)
     }
 }
 
 impl Facts {
-    /// Whether a token of ours that has not expired is still good: it was not revoked, and its client may have tokens.
+    /// Whether a token of ours that has not expired is still good: it was not revoked, nor one that it was exchanged for, and
+    /// the clients of all of these may have tokens.
     #[must_use]
     pub fn is_active(&self, token: &AccessToken) -> bool {
-        let client = self.clients.iter().find(|client| client.client_id == token.client_id);
-        client.is_some_and(|client| !client.disabled) && !token.is_revoked(&self.state)
+        let may_have_tokens = |id: &ClientId| {
+            self.clients.iter().find(|client| client.client_id == *id).is_some_and(|client| !client.disabled)
+        };
+        token.lineage.iter().all(|token| may_have_tokens(&token.client_id)) && !token.is_revoked(&self.state)
     }
 }
 
@@ -226,17 +259,35 @@ impl TokenRequest {
     /// The keys to read.
     #[must_use]
     pub fn lookups(&self) -> Lookups {
-        let client_ids = self.credentials.iter().flat_map(Credentials::client_ids).collect();
-        let mut lookups = Lookups { client_ids, rows: Vec::new() };
+        let mut lookups = Lookups::default();
+        self.credentials.iter().for_each(|credentials| lookups.add_credentials(credentials));
         match &self.grant {
             GrantRequest::ClientCredentials(_) => {}
             GrantRequest::JwtBearer(grant) => {
-                let id = ClientId::parse(grant.unverified_client_id()).ok();
-                lookups.client_ids.extend(id.filter(|id| !lookups.client_ids.contains(id)));
+                if let Ok(id) = ClientId::parse(grant.unverified_client_id()) {
+                    if !lookups.client_ids.contains(&id) {
+                        lookups.client_ids.push(id.clone());
+                    }
+                    lookups.signers.push(id);
+                }
             }
             GrantRequest::TokenExchange(grant) => grant.add_lookups(&mut lookups),
         }
         lookups
+    }
+
+    /// The clients that its credentials and its assertion can be of.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<ClientId> {
+        let mut ids: Vec<_> = self.credentials.iter().flat_map(Credentials::client_ids).collect();
+        match &self.grant {
+            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => {}
+            GrantRequest::JwtBearer(grant) => {
+                let id = ClientId::parse(grant.unverified_client_id()).ok();
+                ids.extend(id.filter(|id| !ids.contains(id)));
+            }
+        }
+        ids
     }
 
     /// Of a request that presents tokens of ours, the part whose rules need them verified. That takes the key ring, which is in
@@ -245,16 +296,6 @@ impl TokenRequest {
         match &mut self.grant {
             GrantRequest::ClientCredentials(_) | GrantRequest::JwtBearer(_) => None,
             GrantRequest::TokenExchange(grant) => Some(grant),
-        }
-    }
-
-    /// The client that it says it is of, as it was sent.
-    #[must_use]
-    pub fn unverified_client_id(&self) -> Option<&str> {
-        let presented = self.credentials.as_ref().and_then(|credentials| credentials.presented.client_ids().next());
-        match &self.grant {
-            GrantRequest::ClientCredentials(_) | GrantRequest::TokenExchange(_) => presented,
-            GrantRequest::JwtBearer(grant) => presented.or(Some(grant.unverified_client_id())),
         }
     }
 

@@ -7,37 +7,18 @@ use mintlet::{
     config::Config,
     edge::{
         apigw::{Event, Reply},
+        function,
         handler::Handler,
-        telemetry,
     },
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
-    let vars =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    match Config::from_vars(vars) {
-        Ok(config) => {
-            telemetry::start_json(config.log_level);
-            match run(&config).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    tracing::error!(error, "the Lambda runtime ended");
-                    ExitCode::FAILURE
-                }
-            }
-        }
-        Err(faults) => {
-            telemetry::start_json(tracing::level_filters::LevelFilter::ERROR);
-            tracing::error!("{faults}");
-            ExitCode::FAILURE
-        }
-    }
+    function::start(Config::from_vars(function::environment()), |config| config.log_level, run).await
 }
 
-async fn run(config: &Config) -> Result<(), Error> {
-    let handler = Arc::new(Handler::new(config)?);
+async fn run(config: Config) -> Result<(), Error> {
+    let handler = Arc::new(Handler::new(&config)?);
     handler.warm_up().await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let handler = Arc::clone(&handler);

@@ -15,6 +15,7 @@ pub mod error;
 pub mod form;
 pub mod json;
 pub mod jwk;
+pub mod jwks_uri;
 pub mod jws;
 pub mod jwt;
 pub mod params;

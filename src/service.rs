@@ -1,10 +1,12 @@
 //! One request, from HTTP to HTTP: the straight line that the whole crate hangs on.
 
+mod hook;
 mod issued_tokens;
 mod mutual_tls;
 mod record;
+mod seams;
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -14,100 +16,21 @@ use crate::{
     dialect::{Dialect, Issued, Response, Stamp},
     endpoint::{self, Route, SwitchedOn},
     grant::{self, Decision, Facts, Lookups, Moment, TokenRequest, Write},
-    keyring::KeyRing,
     oauth::{
-        claims_hook::{Question, Verdict},
-        client::Lifetime,
+        client::{ClientId, Lifetime},
         dpop::{Expected, Proof},
         error::Reason,
-        jwt::Alg,
-        params::{Param, Params, check_query},
+        params::{Params, check_query},
         vocabulary::Server,
     },
 };
 
 pub use self::{
+    hook::{Consulted, Hook, HookFault, NoHook},
     mutual_tls::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
     record::Record,
+    seams::{Keys, KeysUnavailable, Loaded, Store, StoreFault, WriteFault},
 };
-
-/// Where clients and state are kept.
-pub trait Store: Send + Sync {
-    /// Reads what a request needs, in one round trip.
-    fn load(&self, lookups: &Lookups, now: u64) -> impl Future<Output = Result<Loaded, StoreFault>> + Send;
-
-    /// Reads again what was remembered for a while, if any of it was: a credential that was added since should work at once, and
-    /// a client that exists should not be told from one that does not by how long it is remembered. `None`: all is fresh.
-    fn reload(&self, _lookups: &Lookups, _now: u64) -> impl Future<Output = Result<Option<Loaded>, StoreFault>> + Send {
-        async { Ok(None) }
-    }
-
-    /// Carries out what was decided, in at most one round trip; all of it or nothing. `now` is what conditions compare with.
-    fn commit(&self, writes: &[Write], now: u64) -> impl Future<Output = Result<(), WriteFault>> + Send;
-}
-
-/// Where the signing keys come from.
-pub trait Keys: Send + Sync {
-    /// The ring to use at `now`; `wanted` is the algorithm that it is needed for, if it is a certain one.
-    fn ring(&self, wanted: Option<Alg>, now: u64)
-    -> impl Future<Output = Result<Arc<KeyRing>, KeysUnavailable>> + Send;
-
-    /// The ring as it is kept now, for a token whose key the one in use does not have. `None`: it was read a moment ago, or
-    /// cannot be read.
-    fn reread(&self, _now: u64) -> impl Future<Output = Option<Arc<KeyRing>>> + Send {
-        async { None }
-    }
-}
-
-/// Who is asked before a token is signed: the deployment's own code, if it has any.
-pub trait Hook: Send + Sync {
-    /// Asks about a token that was decided on. `now` is in seconds since the epoch.
-    fn consult(&self, question: &Question<'_>, now: u64) -> impl Future<Output = Result<Consulted, HookFault>> + Send;
-}
-
-/// What a hook answered, and what that took.
-#[derive(Debug, PartialEq)]
-pub struct Consulted {
-    /// The answer.
-    pub verdict: Verdict,
-    /// The time that it took.
-    pub took: Duration,
-}
-
-/// The hook did not answer in time, or not as it may. The text is for the log.
-#[derive(Debug, PartialEq, Eq)]
-pub struct HookFault(pub String);
-
-/// Facts, and what reading them took.
-#[derive(Debug, Default)]
-pub struct Loaded {
-    /// What was found.
-    pub facts: Facts,
-    /// The time that the round trip took; zero if a cache answered.
-    pub took: Duration,
-}
-
-/// Why the store could not answer. The text is for the log: it holds no secret.
-#[derive(Debug, PartialEq, Eq)]
-pub enum StoreFault {
-    /// It could not be reached in time, or refused for now.
-    Unavailable(String),
-    /// An item in it cannot be read; names the attribute.
-    MalformedItem(String),
-}
-
-/// Why nothing was written.
-#[derive(Debug, PartialEq, Eq)]
-pub enum WriteFault {
-    /// The condition of a write does not hold, and this is what that means.
-    Lost(Reason),
-    /// The store could not be reached in time, or refused for now. The text is for the log.
-    Unavailable(String),
-}
-
-/// There is no key ring, and none could be fetched. The text is for the log.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KeysUnavailable(pub String);
 
 /// A request as it comes from the edge. `Debug` is left out: headers and body hold secrets.
 pub struct Call {
@@ -161,15 +84,6 @@ pub struct TokenService<S, K, H = NoHook> {
     store: S,
     keys: K,
     hook: Option<H>,
-}
-
-/// A deployment without a claims hook: there is no value of it.
-pub enum NoHook {}
-
-impl Hook for NoHook {
-    async fn consult(&self, _: &Question<'_>, _: u64) -> Result<Consulted, HookFault> {
-        match *self {}
-    }
 }
 
 impl<S: Store, K: Keys> TokenService<S, K> {
@@ -237,7 +151,6 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         nonce: &mut Option<HeaderValue>,
     ) -> Result<Response, Reason> {
         let params = decode(dialect, call)?;
-        record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
         let mut request = TokenRequest::parse(&params, authorization, certificate.as_deref(), &dialect.policy)?;
@@ -253,7 +166,8 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         }
 
         let decide = |facts: &Facts| grant::decide(&request, facts, &server, moment);
-        let (mut issue, writes) = self.consider(&request.lookups(), moment, record, decide).await?;
+        let (mut issue, writes) =
+            self.consider(&request.client_ids(), &request.lookups(), moment, record, decide).await?;
         let ring = self.keys.ring(issue.alg, moment.now).await.map_err(|fault| record.keys_fault(fault))?;
         let key = ring.signer(issue.alg, moment.now).ok_or(Reason::NoKeyForAlg)?;
         if let Some(hook) = &self.hook {
@@ -281,9 +195,11 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         Ok(dialect.issued(&issue, &Issued { access_token: &access_token, expires_in }))
     }
 
-    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference.
+    // Look up and decide: by what is remembered, and again by what is stored if that could make a difference. The request says
+    // that it is of one of the clients `presented`.
     async fn consider<T>(
         &self,
+        presented: &[ClientId],
         lookups: &Lookups,
         moment: &Moment,
         record: &mut Record,
@@ -291,11 +207,13 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
     ) -> Result<(T, Vec<Write>), Reason> {
         let loaded = self.store.load(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
         record.store = loaded.took;
+        record.found(presented, &loaded.facts);
         let mut decision = decide(&loaded.facts);
         if decision.outcome.as_ref().is_err_and(|reason| reason.may_be_outdated()) {
-            let reloaded = self.store.reload(lookups, moment.now).await.map_err(|fault| record.store_fault(fault))?;
-            if let Some(reloaded) = reloaded {
-                record.store = reloaded.took;
+            let reloaded = self.store.reload(lookups, &loaded.facts, moment.now).await;
+            if let Some(reloaded) = reloaded.map_err(|fault| record.store_fault(fault))? {
+                record.store += reloaded.took;
+                record.found(presented, &reloaded.facts);
                 decision = decide(&reloaded.facts);
             }
         }

@@ -7,37 +7,17 @@ use mintlet::{
     config::RotationConfig,
     edge::{
         aws::Connection,
-        moment,
+        function, moment,
         rotation::{Event, RotationFault, Rotator},
-        telemetry,
     },
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
-    let vars =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    match RotationConfig::from_vars(vars) {
-        Ok(config) => {
-            telemetry::start_json(config.log_level);
-            match run(&config).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    tracing::error!(error, "the Lambda runtime ended");
-                    ExitCode::FAILURE
-                }
-            }
-        }
-        Err(faults) => {
-            telemetry::start_json(tracing::level_filters::LevelFilter::ERROR);
-            tracing::error!("{faults}");
-            ExitCode::FAILURE
-        }
-    }
+    function::start(RotationConfig::from_vars(function::environment()), |config| config.log_level, run).await
 }
 
-async fn run(config: &RotationConfig) -> Result<(), Error> {
+async fn run(config: RotationConfig) -> Result<(), Error> {
     let sdk = Connection::new(&config.aws)?.secrets_manager();
     let rotator = Arc::new(Rotator::new(sdk, &config.secret_id, config.lead));
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {

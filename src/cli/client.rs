@@ -5,6 +5,7 @@ mod keys;
 mod listing;
 mod long_lived;
 mod public_key;
+pub(super) mod published;
 mod revoke_tokens;
 mod secrets;
 
@@ -26,8 +27,8 @@ use super::{
     clients_table::{Applied, ClientsTable},
     import,
     local::{self, DEFAULT_DATA_DIR},
-    merge::{later_than, new_client},
-    read, registration,
+    merge::{first_secret, later_than, new_client_without_secret},
+    read, registration, sdk,
     state_table::StateTable,
     variable,
 };
@@ -80,7 +81,11 @@ struct Target {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Register a client and print its secret, once
-    #[command(after_help = "Example:\n  mintlet client create --local --client-id billing --scope 'read write'")]
+    ///
+    /// The flags have the names of the attributes of a clients file.
+    #[command(after_help = "Examples:\n  mintlet client create --local --client-id billing --scope 'read write'\n  \
+        mintlet client create --local --client-id payroll --token-endpoint-auth-method tls_client_auth \
+        --tls-client-auth-subject-dn CN=payroll,O=Example")]
     Create(Box<Create>),
     /// List all clients, or the secrets that are near their expiry or not used
     #[command(
@@ -195,7 +200,7 @@ impl Target {
         let sdk = if let Some(endpoint) = endpoint {
             local::sdk(&endpoint)
         } else {
-            let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+            let config = sdk::config().await?;
             aws_sdk_dynamodb::Client::new(&config)
         };
         let name = |flag: &Option<String>, name, default: &str| {
@@ -216,9 +221,19 @@ impl Target {
 
     async fn create(&self, create: Create) -> Result<(), Failure> {
         let table = self.clients().await?;
-        let (client, secret) = new_client(create.into_entry()?)?;
-        table.create(&client).await?;
-        self.report_secret("registered", &client, &secret);
+        let mut client = new_client_without_secret(create.into_entry()?)?;
+        published::warn(&client);
+        // A secret that its method does not take would be of no use.
+        if let Some(method) = client.token_endpoint_auth_method.filter(|method| !method.is_secret()) {
+            table.create(&client).await?;
+            let id = &client.client_id;
+            let text = format!("registered {id}; it authenticates by {} and has no secret", method.as_str());
+            self.report(&json!({"client_id": id}), &text);
+        } else {
+            let secret = first_secret(&mut client)?;
+            table.create(&client).await?;
+            self.report_secret("registered", &client, &secret);
+        }
         Ok(())
     }
 
@@ -257,6 +272,9 @@ impl Target {
         let file = apply.file.display();
         let registrations = registration::read_file(&read(&apply.file)?)
             .map_err(|faults| Failure::new(format!("{file}: nothing was written:\n  {}", faults.join("\n  "))))?;
+        for registration in &registrations {
+            published::warn(&registration.client);
+        }
         let applied = table.apply(registrations).await?;
         if self.json {
             let clients: Vec<_> =

@@ -57,7 +57,9 @@ impl ClientsTable {
     pub async fn get(&self, id: &ClientId) -> Result<Option<Client>, Failure> {
         let store = DynamoDb::new(self.sdk.clone(), self.table.as_str(), STATE_TABLE).consistent();
         store.client(id).await.map_err(|fault| match fault {
-            StoreFault::Unavailable(detail) => Failure::new(format!("table {}: {detail}", self.table)),
+            StoreFault::Unavailable(detail) | StoreFault::ClientKeysUnavailable(detail) => {
+                Failure::new(format!("table {}: {detail}", self.table))
+            }
             fault @ StoreFault::MalformedItem(_) => malformed(id.as_str(), fault),
         })
     }
@@ -280,7 +282,9 @@ fn cancelled(
 }
 
 fn malformed(id: &str, fault: StoreFault) -> Failure {
-    let (StoreFault::MalformedItem(detail) | StoreFault::Unavailable(detail)) = fault;
+    let (StoreFault::MalformedItem(detail)
+    | StoreFault::Unavailable(detail)
+    | StoreFault::ClientKeysUnavailable(detail)) = fault;
     Failure::new(format!(
         "the item of client {id} is malformed {detail}; mend it in DynamoDB, or delete it with `mintlet client delete`"
     ))

@@ -27,7 +27,7 @@ use self::{
     subject::{Subject, endpoint_of, parse_url},
     tables::Tables,
 };
-use super::{Failure, duration, key, local::DEFAULT_DATA_DIR, variable};
+use super::{Failure, duration, key, local::DEFAULT_DATA_DIR};
 use crate::{
     edge::moment::{self, Stopwatch},
     keyring::KeyRing,
@@ -114,7 +114,7 @@ async fn examine(args: Args) -> Result<Report, Failure> {
     let (expiring_within, rotation_period) = (args.expiring_within, args.rotation_period);
     let place = endpoint_of(&args)?;
     let http = match &place {
-        Some(_) => Some(Http::new(variable("AWS_CA_BUNDLE").map(PathBuf::from).as_deref()).map_err(Failure::new)?),
+        Some(_) => Some(Http::new().map_err(Failure::new)?),
         None => None,
     };
     let has_endpoint = place.is_some();

@@ -19,7 +19,10 @@ use dynoxide::Database;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::Failure;
-use crate::edge::dynamodb::{CLIENTS_KEY, STATE_KEY, STATE_TTL};
+use crate::edge::{
+    dynamodb::{CLIENTS_KEY, STATE_KEY, STATE_TTL},
+    http,
+};
 
 /// The region and the credentials that local mode uses; the engine takes any.
 pub const REGION: &str = "local";
@@ -92,7 +95,7 @@ pub fn sdk(endpoint: &str) -> Sdk {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .credentials_provider(Credentials::new(CREDENTIAL, CREDENTIAL, None, None, "local"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(http::client(http::plain()))
         .endpoint_url(endpoint);
     Sdk::from_conf(config.build())
 }

@@ -22,12 +22,29 @@ const MIN_RANDOM_SECRET_CHARS: usize = 32;
 /// # Errors
 /// Every fault of the entry, or if the operating system has no randomness.
 pub fn new_client(entry: Value) -> Result<(Client, Secret), Failure> {
+    let mut client = new_client_without_secret(entry)?;
+    let secret = first_secret(&mut client)?;
+    Ok((client, secret))
+}
+
+/// The same without a secret.
+///
+/// # Errors
+/// Every fault of the entry.
+pub(super) fn new_client_without_secret(entry: Value) -> Result<Client, Failure> {
     let registration = read_entry(entry).map_err(|faults| Failure::new(faults.join("\n  ")))?;
     let now = moment::now();
-    let mut client = Client { created_at: now, updated_at: now, ..registration.client };
-    let secret = generate_secret()?;
-    add_secret(&mut client, &[], &secret, None, now)?;
-    Ok((client, secret))
+    Ok(Client { created_at: now, updated_at: now, ..registration.client })
+}
+
+/// Gives a new client its first secret.
+///
+/// # Errors
+/// If the operating system has no randomness.
+pub(super) fn first_secret(client: &mut Client) -> Result<Secret, Failure> {
+    let (secret, now) = (generate_secret()?, client.created_at);
+    add_secret(client, &[], &secret, None, now)?;
+    Ok(secret)
 }
 
 /// A new secret: 256 random bits, recognisable by its prefix, in unreserved characters (RFC 3986 section 2.3).

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Failure,
+    client::published,
     clients_table::ClientsTable,
     http, key,
     local::{self, DEFAULT_DATA_DIR, DataDir, Engine, KEYS_FILE},
@@ -26,7 +27,8 @@ use crate::{
 /// Run the token service here, with an embedded DynamoDB
 ///
 /// ISSUER, DIALECTS, ACCESS_TOKEN_LIFETIME, AUTHORIZATION_DETAILS_TYPES, DPOP_NONCE, MTLS_BASE_URL, CLOUDFRONT_ORIGIN_SECRET,
-/// CLAIMS_HOOK_URL, CLAIMS_HOOK_TIMEOUT, CLIENT_CACHE_TTL, KEYS_CACHE_TTL, SECRET_EXPIRY_WARNING and LOG_LEVEL are honoured.
+/// CLAIMS_HOOK_URL, CLAIMS_HOOK_TIMEOUT, JWKS_URI_HOSTS, SSL_CERT_FILE, CLIENT_CACHE_TTL, KEYS_CACHE_TTL, SECRET_EXPIRY_WARNING and
+/// LOG_LEVEL are honoured.
 ///
 /// It speaks plain HTTP: a client certificate can only come as CloudFront hands it over.
 #[derive(Debug, ClapArgs)]
@@ -50,7 +52,7 @@ pub struct Args {
 }
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
-const HONOURED: [&str; 13] = [
+const HONOURED: [&str; 15] = [
     "ISSUER",
     "DIALECTS",
     "ACCESS_TOKEN_LIFETIME",
@@ -60,6 +62,8 @@ const HONOURED: [&str; 13] = [
     "CLOUDFRONT_ORIGIN_SECRET",
     "CLAIMS_HOOK_URL",
     "CLAIMS_HOOK_TIMEOUT",
+    "JWKS_URI_HOSTS",
+    "SSL_CERT_FILE",
     "CLIENT_CACHE_TTL",
     "KEYS_CACHE_TTL",
     "SECRET_EXPIRY_WARNING",
@@ -87,6 +91,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let sdk = engine.sdk();
     local::create_tables(&sdk, CLIENTS_TABLE, STATE_TABLE).await?;
     let table = ClientsTable::new(sdk, CLIENTS_TABLE);
+    for registration in &registrations {
+        published::warn(&registration.client);
+    }
     table.apply(registrations).await?;
     let mut demo = None;
     if args.clients.is_none() && table.is_empty().await? {
@@ -183,6 +190,9 @@ fn config(base: &str, keys: SigningKeys, dynamodb: &str) -> Result<Config, Failu
     vars.extend(ours.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let mut config = Config::from_vars(vars).map_err(Failure::new)?;
     config.signing_keys = keys;
+    if let Some(published) = &mut config.published_keys {
+        published.allowed.on_this_machine = true;
+    }
     Ok(config)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         error::{ErrorCode, Reason},
         jwt::{Alg, Typ},
         params::Params,
-        vocabulary::GrantType,
+        vocabulary::{AssertionProfile, GrantType},
     },
 };
 
@@ -37,6 +37,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 const ASSERTIONS: AssertionRules = AssertionRules {
     algs: &[Alg::RS256],
     named_by: NamedBy::KeyId,
+    profile: AssertionProfile::Frontier,
     sole_audience: false,
     max_lifetime: 24 * 60 * 60,
     single_use: false,

@@ -59,7 +59,7 @@ struct Failure {
 
 fn claims(issue: &Issue, stamp: &Stamp<'_>) -> serde_json::Result<Vec<u8>> {
     let own = Own { scp: issue.scope.as_str(), scopes: &issue.client.roles };
-    write_claims(issue, stamp, own, &["scp", "scopes"])
+    write_claims(issue, stamp, own, &["scopes"])
 }
 
 fn issued(issue: &Issue, issued: &Issued<'_>) -> (StatusCode, Vec<u8>) {

@@ -1,6 +1,6 @@
 //! The AWS clients: configured by hand, so that the function carries no credential chain and no region look-up.
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     config::{
@@ -9,18 +9,13 @@ use aws_sdk_dynamodb::{
     },
     error::{ProvideErrorMetadata, SdkError},
 };
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, TlsContext, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 
-use super::{hook::ClaimsHook, roots};
+use super::{hook::ClaimsHook, http, roots};
 use crate::config::{self, Aws, HookPlace};
 
 // A token endpoint that waits is worse than one that says 503: callers retry, and API Gateway gives up after 30 s anyway.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_ATTEMPTS: u32 = 3;
@@ -29,7 +24,7 @@ const MAX_ATTEMPTS: u32 = 3;
 #[derive(Debug)]
 pub struct Connection {
     shared: SdkConfig,
-    tls: TlsContext,
+    connector: SharedHttpConnector,
     aws: Aws,
 }
 
@@ -39,8 +34,7 @@ impl Connection {
     /// # Errors
     /// What is wrong with `AWS_CA_BUNDLE`.
     pub fn new(aws: &Aws) -> Result<Self, String> {
-        let roots = roots::trust_store(aws.ca_bundle.as_deref())?;
-        let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
+        let connector = http::connector(roots::of(aws.ca_bundle.as_deref())?)?;
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(aws.region.clone()))
@@ -50,9 +44,9 @@ impl Connection {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(timeouts())
             .retry_config(retries())
-            .http_client(one_connector(tls.clone()))
+            .http_client(http::client(connector.clone()))
             .build();
-        Ok(Self { shared, tls, aws: aws.clone() })
+        Ok(Self { shared, connector, aws: aws.clone() })
     }
 
     /// A client of DynamoDB.
@@ -71,12 +65,10 @@ impl Connection {
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 
-    /// The claims hook of a configuration. Its connections are its own, since no SDK sets their timeouts.
+    /// The claims hook of a configuration.
     #[must_use]
     pub fn claims_hook(&self, hook: &config::ClaimsHook) -> ClaimsHook {
-        let connector =
-            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(self.tls.clone());
-        let connector = SharedHttpConnector::new(connector.build());
+        let connector = self.connector.clone();
         match &hook.place {
             HookPlace::Url(url) => ClaimsHook::stand_in(connector, url, hook.timeout),
             HookPlace::Function(name) => {
@@ -92,22 +84,6 @@ impl Connection {
 fn lambda_endpoint(region: &str) -> String {
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     format!("https://lambda.{region}.amazonaws.com{suffix}")
-}
-
-// One connector for all clients. The HTTP client's own builder would make one more, with its TLS configuration, for each.
-fn one_connector(tls: TlsContext) -> SharedHttpClient {
-    let made = OnceLock::new();
-    http_client_fn(move |settings, components| {
-        let connector = made.get_or_init(|| {
-            let mut connector = Connector::builder()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(tls.clone())
-                .connector_settings(settings.clone());
-            connector.set_sleep_impl(components.sleep_impl());
-            SharedHttpConnector::new(connector.build())
-        });
-        connector.clone()
-    })
 }
 
 /// Why a call failed, for logs and terminals. Nothing of an answer's body is in it but the service's own code and message:
@@ -157,11 +133,7 @@ fn credentials(aws: &Aws) -> Credentials {
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build()
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
 }
 
 fn retries() -> RetryConfig {

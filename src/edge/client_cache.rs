@@ -7,7 +7,7 @@ use std::{hash::Hash, sync::Arc};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, UnitWeighter, sync::Cache, sync::DefaultLifecycle};
 
 use crate::{
-    grant::{Lookups, Write},
+    grant::{Facts, Lookups, Write},
     oauth::client::{Client, ClientId},
     service::{Loaded, Store, StoreFault, WriteFault},
 };
@@ -73,7 +73,7 @@ pub(super) fn bounded_cache<K: Eq + Hash, V: Clone>(max: usize) -> Cache<K, V> {
 impl<S: Store> Store for CachedClients<S> {
     async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
         let mut clients = Vec::with_capacity(lookups.client_ids.len());
-        let mut missing = Lookups { client_ids: Vec::new(), rows: lookups.rows.clone() };
+        let mut missing = Lookups { rows: lookups.rows.clone(), ..Lookups::default() };
         for id in &lookups.client_ids {
             match self.remembered(id, now) {
                 Some(entry) => clients.extend(entry.client),
@@ -86,7 +86,7 @@ impl<S: Store> Store for CachedClients<S> {
         Ok(loaded)
     }
 
-    async fn reload(&self, lookups: &Lookups, now: u64) -> Result<Option<Loaded>, StoreFault> {
+    async fn reload(&self, lookups: &Lookups, _facts: &Facts, now: u64) -> Result<Option<Loaded>, StoreFault> {
         let is_old = |id| self.cache.get(id).is_some_and(|entry| now.saturating_sub(entry.read_at) >= MAX_NEGATIVE_TTL);
         if !lookups.client_ids.iter().any(is_old) {
             return Ok(None);

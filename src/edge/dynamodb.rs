@@ -1,12 +1,11 @@
 //! The store: look-ups become keys, items become facts, writes become conditional requests.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client as Sdk,
-    error::SdkError,
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
-    types::{AttributeValue, CancellationReason, Put, TransactWriteItem},
+    types::{AttributeValue, Put, TransactWriteItem},
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::{try_join, try_join_all};
@@ -38,6 +37,10 @@ const STATE_NONCE: &str = "nonce";
 // DynamoDB deletes what has expired late, so that a row may still be there and count as gone.
 const FREE: &str = "attribute_not_exists(pk) OR expires_at <= :now OR nonce = :nonce";
 
+// How long to wait before each further try, in milliseconds. Of two transactions over one row DynamoDB may cancel either or both,
+// and neither has lost yet. Each try is a new transaction, with a token of its own: the nonce is what recognises an earlier one.
+const CONFLICT_WAITS: [u64; 4] = [10, 20, 40, 80];
+
 /// The tables of a deployment, over the AWS SDK.
 #[derive(Clone, Debug)]
 pub struct DynamoDb {
@@ -45,6 +48,16 @@ pub struct DynamoDb {
     clients_table: String,
     state_table: String,
     consistent: bool,
+}
+
+// What became of a try to write.
+enum Written {
+    // All of it is stored.
+    All,
+    // The condition of the write of that index does not hold.
+    Lost(usize),
+    // Another transaction over one of the rows is under way. The text is for the log.
+    Conflict(String),
 }
 
 impl DynamoDb {
@@ -75,6 +88,14 @@ impl DynamoDb {
             .await
             .map_err(|error| StoreFault::Unavailable(aws::fault(&error)))?;
         output.item.map(from_item).transpose()
+    }
+
+    // The same, and whose item cannot be read: that it is there shows that the client exists.
+    async fn named_client(&self, id: &ClientId) -> Result<Option<Client>, StoreFault> {
+        self.client(id).await.map_err(|fault| match fault {
+            StoreFault::MalformedItem(detail) => StoreFault::MalformedItem(format!("client {id}: {detail}")),
+            fault @ (StoreFault::Unavailable(_) | StoreFault::ClientKeysUnavailable(_)) => fault,
+        })
     }
 
     // Read as it was written last: a revocation holds from the moment on at which it was answered.
@@ -114,42 +135,50 @@ impl DynamoDb {
         put.build().map_err(|error| WriteFault::Unavailable(error.to_string()))
     }
 
-    // The index of a write whose condition does not hold, if there is one.
-    async fn write_one(&self, put: Put) -> Result<Option<usize>, WriteFault> {
+    async fn write(&self, puts: &[Put]) -> Result<Written, WriteFault> {
+        match puts {
+            [put] => self.write_one(put.clone()).await,
+            several => self.write_all(several).await,
+        }
+    }
+
+    async fn write_one(&self, put: Put) -> Result<Written, WriteFault> {
         let request = self.sdk.put_item().table_name(put.table_name).set_item(Some(put.item));
         let request = request.set_condition_expression(put.condition_expression);
-        match request.set_expression_attribute_values(put.expression_attribute_values).send().await {
-            Ok(_) => Ok(None),
-            Err(SdkError::ServiceError(error))
-                if matches!(error.err(), PutItemError::ConditionalCheckFailedException(_)) =>
-            {
-                Ok(Some(0))
-            }
-            Err(error) => Err(WriteFault::Unavailable(aws::fault(&error))),
+        let Err(error) = request.set_expression_attribute_values(put.expression_attribute_values).send().await else {
+            return Ok(Written::All);
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Written::Lost(0)),
+            Some(PutItemError::TransactionConflictException(_)) => Ok(Written::Conflict(aws::fault(&error))),
+            _ => Err(WriteFault::Unavailable(aws::fault(&error))),
         }
     }
 
     // The same for several, of which all are stored or none.
-    async fn write_all(&self, puts: Vec<Put>) -> Result<Option<usize>, WriteFault> {
-        let items = puts.into_iter().map(|put| TransactWriteItem::builder().put(put).build()).collect();
+    async fn write_all(&self, puts: &[Put]) -> Result<Written, WriteFault> {
+        let items = puts.iter().map(|put| TransactWriteItem::builder().put(put.clone()).build()).collect();
         let Err(error) = self.sdk.transact_write_items().set_transact_items(Some(items)).send().await else {
-            return Ok(None);
+            return Ok(Written::All);
         };
-        let lost = match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                let failed = |reason: &CancellationReason| reason.code() == Some("ConditionalCheckFailed");
-                canceled.cancellation_reasons().iter().position(failed)
-            }
-            _ => None,
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled.cancellation_reasons(),
+            _ => &[],
         };
-        lost.map_or_else(|| Err(WriteFault::Unavailable(aws::fault(&error))), |index| Ok(Some(index)))
+        let first = |code: &str| reasons.iter().position(|reason| reason.code() == Some(code));
+        match (first("ConditionalCheckFailed"), first("TransactionConflict")) {
+            // No try would change that, whatever the other writes met.
+            (Some(index), _) => Ok(Written::Lost(index)),
+            (None, Some(_)) => Ok(Written::Conflict(aws::fault(&error))),
+            (None, None) => Err(WriteFault::Unavailable(aws::fault(&error))),
+        }
     }
 }
 
 impl Store for DynamoDb {
     async fn load(&self, lookups: &Lookups, now: u64) -> Result<Loaded, StoreFault> {
         let stopwatch = Stopwatch::start();
-        let clients = try_join_all(lookups.client_ids.iter().map(|id| self.client(id)));
+        let clients = try_join_all(lookups.client_ids.iter().map(|id| self.named_client(id)));
         let (clients, state) = if lookups.rows.is_empty() {
             (clients.await?, Vec::new())
         } else {
@@ -169,16 +198,29 @@ impl Store for DynamoDb {
         let nonce = moment::random::<16>().map_err(|error| WriteFault::Unavailable(error.to_string()))?;
         let nonce = URL_SAFE_NO_PAD.encode(nonce);
         let puts: Vec<_> = writes.iter().map(|write| self.put(write, now, &nonce)).collect::<Result<_, _>>()?;
-        let lost = match <[Put; 1]>::try_from(puts) {
-            Ok([put]) => self.write_one(put).await?,
-            Err(puts) => self.write_all(puts).await?,
+        let mut waits = CONFLICT_WAITS.into_iter();
+        let lost = loop {
+            match self.write(&puts).await? {
+                Written::All => return Ok(()),
+                Written::Lost(index) => break index,
+                Written::Conflict(detail) => {
+                    let wait = waits.next().ok_or(WriteFault::Unavailable(detail))?;
+                    tokio::time::sleep(about(wait)).await;
+                }
+            }
         };
         // Which condition did not hold decides what the request is told.
-        match lost.and_then(|index| writes.get(index)).and_then(Write::lost) {
+        match writes.get(lost).and_then(Write::lost) {
             Some(reason) => Err(WriteFault::Lost(reason)),
             None => Ok(()),
         }
     }
+}
+
+// Between half of it and all, so that two that met do not meet again.
+fn about(milliseconds: u64) -> Duration {
+    let [chance] = moment::random::<1>().unwrap_or_default();
+    Duration::from_micros(milliseconds * (500 + 500 * u64::from(chance) / 255))
 }
 
 // A number of seconds in a row of the state table.

@@ -10,6 +10,7 @@ use super::{
     client_cache::CachedClients,
     dynamodb::DynamoDb,
     hook::ClaimsHook,
+    jwks_uri::{PublishedKeys, fetch::HttpSource},
     keys::{HeldKeys, Source},
     moment::{self, Stopwatch},
     secret_use::SecretUses,
@@ -24,7 +25,7 @@ use crate::{
 
 /// The token service over DynamoDB and the configured key source.
 pub struct Handler {
-    service: TokenService<CachedClients<DynamoDb>, HeldKeys, ClaimsHook>,
+    service: TokenService<PublishedKeys<CachedClients<DynamoDb>, HttpSource>, HeldKeys, ClaimsHook>,
     store: DynamoDb,
     keys: HeldKeys,
     secret_uses: SecretUses,
@@ -48,9 +49,11 @@ impl Handler {
         };
         let keys = HeldKeys::new(source, config.keys_cache_ttl);
         let cached = CachedClients::new(store.clone(), config.client_cache_ttl);
+        let source = config.published_keys.as_ref().map(|it| (it.allowed.clone(), HttpSource::new(it.roots.clone())));
+        let clients = PublishedKeys::new(cached, source);
         let hook = config.claims_hook.as_ref().map(|hook| aws.claims_hook(hook));
         Ok(Self {
-            service: TokenService::new(config.settings.clone(), cached, keys.clone()).with_hook(hook),
+            service: TokenService::new(config.settings.clone(), clients, keys.clone()).with_hook(hook),
             store,
             keys,
             secret_uses,
@@ -78,7 +81,12 @@ impl Handler {
                 tracing::error!(detail, "the key ring could not be read at the start");
             }
         }
-        if let Err(StoreFault::Unavailable(detail) | StoreFault::MalformedItem(detail)) = client {
+        if let Err(
+            StoreFault::Unavailable(detail)
+            | StoreFault::MalformedItem(detail)
+            | StoreFault::ClientKeysUnavailable(detail),
+        ) = client
+        {
             tracing::error!(detail, "the clients table could not be read at the start");
         }
     }

@@ -74,7 +74,7 @@ pub fn log_request(
                 request_id,
                 dialect = record.route,
                 grant_type = record.grant_type,
-                client_id = record.client_id.as_deref().map(shorten),
+                client_id = record.client_id.as_deref(),
                 auth_method = record.auth_method,
                 credential_id = record.credential_id.as_deref(),
                 secret_expires_in,
@@ -112,12 +112,4 @@ pub fn log_key_ring(ring: &KeyRing, now: u64) {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-// Nothing that a caller sends may make a line of any length it likes.
-fn shorten(text: &str) -> &str {
-    match text.char_indices().nth(255) {
-        Some((end, _)) => text.get(..end).unwrap_or_default(),
-        None => text,
-    }
 }

@@ -8,6 +8,7 @@ use crate::{
     oauth::{
         access_token::AccessToken,
         certificate::Certificate,
+        client::ClientId,
         client_auth::{Credentials, Proven},
         error::Reason,
         params::{Param, Params},
@@ -40,10 +41,17 @@ impl Request {
         Ok(Self { credentials: Credentials::read(authorization, params, certificate.as_ref(), accepted)?, token })
     }
 
+    /// The clients that it can be of.
+    #[must_use]
+    pub fn client_ids(&self) -> Vec<ClientId> {
+        self.credentials.client_ids().collect()
+    }
+
     /// The keys to read: the client's own, and if the token is one of ours (`token`), what says whether it still is good.
     #[must_use]
     pub fn lookups(&self, token: Option<&AccessToken>) -> Lookups {
-        let mut lookups = Lookups { client_ids: self.credentials.client_ids().collect(), rows: Vec::new() };
+        let mut lookups = Lookups::default();
+        lookups.add_credentials(&self.credentials);
         if let Some(token) = token {
             lookups.add(token);
         }

@@ -8,7 +8,7 @@ use super::{Facts, Issue, Lookups, target::Asked};
 use crate::{
     keyring::KeyRing,
     oauth::{
-        access_token::AccessToken,
+        access_token::{AccessToken, TokenId},
         client::Client,
         dpop::Proof,
         error::Reason,
@@ -33,6 +33,8 @@ pub struct Exchanged {
     pub subject: String,
     /// Its `act` (RFC 8693 section 4.1): who acts, and for whom that one acted before.
     pub act: Option<Value>,
+    /// The tokens that it came of, the subject token first: it is revoked with each.
+    pub subject_tokens: Vec<TokenId>,
     /// What it is called in the answer.
     pub issued_token_type: TokenType,
     /// The first second, since the epoch, at which it must not be good any more.
@@ -46,8 +48,9 @@ struct Presented {
     verified: Option<AccessToken>,
 }
 
-// How many may have acted one for the other: each makes the token longer, and none has yet been seen to need more.
-const MAX_ACTORS: usize = 4;
+// How many exchanges may follow one another: each makes the token longer, and dearer to introspect, and none has yet been seen to
+// need more.
+const MAX_EXCHANGES: usize = 4;
 
 impl Request {
     /// Takes the grant's parameters.
@@ -101,7 +104,10 @@ impl Request {
         if actor.is_some_and(|actor| actor.client_id != client.client_id || actor.claims.contains_key("act")) {
             return Err(Reason::ActorTokenNotAllowed);
         }
-        let act = act(subject, actor)?;
+        // The subject token is one of its own lineage.
+        if subject.lineage.len() > MAX_EXCHANGES {
+            return Err(Reason::TooManyExchanges);
+        }
         let granted = self.asked.grant(client, Some(subject))?;
         Ok(Issue {
             scope: granted.scope,
@@ -113,7 +119,8 @@ impl Request {
             added_claims: Map::new(),
             exchanged: Some(Exchanged {
                 subject: subject.subject.clone(),
-                act,
+                act: act(subject, actor),
+                subject_tokens: subject.lineage.clone(),
                 issued_token_type,
                 not_after: actor.map_or(subject.expires_at, |actor| actor.expires_at.min(subject.expires_at)),
             }),
@@ -140,18 +147,14 @@ impl Presented {
 }
 
 // Whoever acts stands outermost, and inside who acted before (RFC 8693 section 4.1).
-fn act(subject: &AccessToken, actor: Option<&AccessToken>) -> Result<Option<Value>, Reason> {
+fn act(subject: &AccessToken, actor: Option<&AccessToken>) -> Option<Value> {
     let before = subject.claims.get("act");
-    let Some(actor) = actor else { return Ok(before.cloned()) };
-    let acted = std::iter::successors(before, |act| act.get("act")).count();
-    if acted >= MAX_ACTORS {
-        return Err(Reason::TooManyActors);
-    }
+    let Some(actor) = actor else { return before.cloned() };
     let mut act = json!({"sub": actor.subject, "client_id": actor.client_id});
     if let (Some(members), Some(before)) = (act.as_object_mut(), before) {
         members.insert("act".to_owned(), before.clone());
     }
-    Ok(Some(act))
+    Some(act)
 }
 
 impl std::fmt::Debug for Presented {

@@ -1,5 +1,8 @@
 //! Our own access tokens as they come back: to be introspected, revoked or exchanged.
 
+use std::iter;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -24,13 +27,28 @@ pub struct AccessToken {
     pub audience: Vec<String>,
     /// `scope`, in whichever claim its dialect has it.
     pub scope: Scope,
-    /// `iat`.
-    pub issued_at: u64,
     /// `exp`: the first second at which it is no longer good.
     pub expires_at: u64,
+    /// What it is revoked with: itself, the token that it was exchanged for, the one that was exchanged for that, and so on.
+    pub lineage: Vec<TokenId>,
     /// Every claim of it.
     pub claims: Map<String, Value>,
 }
+
+/// What a token is known by, to those that may have revoked it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenId {
+    /// `jti`.
+    pub jti: String,
+    /// The client it was issued to.
+    pub client_id: ClientId,
+    /// `iat`.
+    #[serde(rename = "iat")]
+    pub issued_at: u64,
+}
+
+/// The claim with the tokens that an exchanged token came of, the nearest first.
+pub const SUBJECT_TOKENS: &str = "subject_tokens";
 
 // An instance whose clock is a little behind the one that signed (RFC 7519 section 4.1.5).
 const MAX_SKEW: u64 = 10;
@@ -46,14 +64,23 @@ impl AccessToken {
         if text("iss")? != issuer || seconds("nbf")? > now.saturating_add(MAX_SKEW) {
             return None;
         }
-        Some(Self {
+        let itself = TokenId {
             jti: text("jti")?.to_owned(),
             client_id: ClientId::parse(text("client_id")?).ok()?,
+            issued_at: seconds("iat")?,
+        };
+        let exchanged: Vec<TokenId> = match claims.get(SUBJECT_TOKENS) {
+            Some(claim) => Deserialize::deserialize(claim).ok()?,
+            None => Vec::new(),
+        };
+        Some(Self {
+            jti: itself.jti.clone(),
+            client_id: itself.client_id.clone(),
             subject: text("sub")?.to_owned(),
             audience: strings(claims.get("aud")?)?,
             scope: scope(&claims)?,
-            issued_at: seconds("iat")?,
             expires_at,
+            lineage: iter::once(itself).chain(exchanged).collect(),
             claims,
         })
     }
@@ -65,22 +92,24 @@ impl AccessToken {
     }
 
     /// The rows of the state table by which it may have been revoked.
-    #[must_use]
-    pub fn revocations(&self) -> [StateRow; 2] {
-        [
-            StateRow::RevokedToken { jti: self.jti.clone() },
-            StateRow::RevokedClient { client_id: self.client_id.clone() },
-        ]
+    pub fn revocations(&self) -> impl Iterator<Item = StateRow> {
+        self.lineage.iter().flat_map(|token| {
+            [
+                StateRow::RevokedToken { jti: token.jti.clone() },
+                StateRow::RevokedClient { client_id: token.client_id.clone() },
+            ]
+        })
     }
 
     /// Whether it was revoked, by what was found at [`AccessToken::revocations`].
     #[must_use]
     pub fn is_revoked(&self, state: &[(StateRow, Found)]) -> bool {
-        state.iter().any(|(row, found)| match row {
-            StateRow::RevokedToken { jti } => *jti == self.jti,
-            StateRow::RevokedClient { client_id } => *client_id == self.client_id && self.issued_at <= found.at,
+        let revokes = |row: &StateRow, found: &Found, token: &TokenId| match row {
+            StateRow::RevokedToken { jti } => *jti == token.jti,
+            StateRow::RevokedClient { client_id } => *client_id == token.client_id && token.issued_at <= found.at,
             StateRow::AssertionJti { .. } | StateRow::DpopJti { .. } => false,
-        })
+        };
+        state.iter().any(|(row, found)| self.lineage.iter().any(|token| revokes(row, found, token)))
     }
 }
 
@@ -93,7 +122,7 @@ fn strings(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-// A string or an array of tokens; one of the dialects has it under another name.
+// A string or an array of tokens; one of the dialects has it under another name. Both names are the server's alone.
 fn scope(claims: &Map<String, Value>) -> Option<Scope> {
     match claims.get("scope").or(claims.get("scp")) {
         None => Some(Scope::default()),
@@ -135,6 +164,8 @@ mod tests {
             ("aud", json!(["a", 1])),
             ("scope", json!(7)),
             ("scope", json!("a  b")),
+            ("subject_tokens", json!("j")),
+            ("subject_tokens", json!([{"jti": "j", "client_id": "c"}])),
         ] {
             assert!(read(name, value.clone()).is_none(), "{name} {value}");
         }
@@ -160,7 +191,7 @@ mod tests {
     #[test]
     fn a_client_wide_revocation_reaches_what_was_issued_until_then() {
         let token = read("iat", json!(900)).unwrap();
-        let [by_jti, by_client] = token.revocations();
+        let [by_jti, by_client] = token.revocations().collect::<Vec<_>>().try_into().unwrap();
         let found = |at| Found { expires_at: 2000, at };
         assert!(!token.is_revoked(&[]));
         assert!(token.is_revoked(&[(by_jti, found(0))]));

@@ -14,7 +14,7 @@ use super::{
     jws::{HeaderKey, UnverifiedJwt},
     jwt::Alg,
     state::{StateRow, Write},
-    vocabulary::{ClientAuthMethod, Server},
+    vocabulary::{AssertionProfile, Server},
 };
 
 /// What a use of assertions asks of them: values, so that the rules do not know who uses them.
@@ -26,6 +26,8 @@ pub struct AssertionRules {
     pub algs: &'static [Alg],
     /// What names the client.
     pub named_by: NamedBy,
+    /// Whose assertions they are for: clients that are registered for them.
+    pub profile: AssertionProfile,
     /// Whether `aud` has to be there and hold the issuer alone; otherwise it has to name the issuer if it is there.
     pub sole_audience: bool,
     /// How many seconds `exp` may lie ahead, if the client's registration does not allow more.
@@ -80,6 +82,7 @@ pub const CLIENT_AUTHENTICATION: AssertionRules = AssertionRules {
     typ: "client-authentication+jwt",
     algs: &Alg::ASYMMETRIC,
     named_by: NamedBy::Subject,
+    profile: AssertionProfile::Rfc7523,
     sole_audience: true,
     max_lifetime: 300,
     single_use: true,
@@ -145,10 +148,8 @@ impl UnverifiedAssertion {
     /// What is wrong with it, as the rules tell it. That the client is disabled is none of it.
     pub fn verify(&self, clients: &[Arc<Client>], server: &Server<'_>, now: u64) -> Result<VerifiedAssertion, Reason> {
         let verified = self.signer(clients).and_then(|(client, kid)| {
-            // What it has used up, or signed for somebody else, would be good again under rules that ask for less.
-            let strict = client.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt);
-            if strict && matches!(self.rules.named_by, NamedBy::KeyId) {
-                return Err(AssertionFault::LessStrict);
+            if client.assertion_profile != self.rules.profile {
+                return Err(AssertionFault::AnotherProfile);
             }
             self.check_times(client, now)?;
             self.check_names(client, server)?;

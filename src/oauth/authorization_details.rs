@@ -3,6 +3,8 @@
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::json;
+
 /// `authorization_details` (RFC 9396 section 2): one object or more, each with a `type`.
 ///
 /// Only the members that RFC 9396 section 2.2 gives a meaning are looked at; the rest is between the client and the resource.
@@ -20,7 +22,7 @@ const MAX_DEPTH: usize = 8;
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl AuthorizationDetails {
-    /// Reads the parameter: a JSON array of objects, in at most 4 KiB and 8 deep.
+    /// Reads the parameter: a JSON array of objects without repeated members, in at most 4 KiB and 8 deep.
     ///
     /// # Errors
     /// [`Malformed`].
@@ -28,7 +30,7 @@ impl AuthorizationDetails {
         if text.len() > MAX_BYTES {
             return Err(Malformed);
         }
-        serde_json::from_str(text).ok().and_then(Self::of).ok_or(Malformed)
+        json::value(text).and_then(Self::of).ok_or(Malformed)
     }
 
     /// Reads the claim of one of our own tokens.
@@ -118,6 +120,9 @@ mod tests {
             r#"[{"type":1}]"#.to_owned(),
             r#"[{"type":["a"]}]"#.to_owned(),
             r#"[{"type":"a"},1]"#.to_owned(),
+            // One reader sees the first of two, another one the last.
+            r#"[{"type":"a","type":"a"}]"#.to_owned(),
+            r#"[{"type":"a","x":[{"n":1,"\u006e":2}]}]"#.to_owned(),
             r#"[{"type":"a"}] x"#.to_owned(),
             r#"[{"type":"a","actions":"x"}]"#.to_owned(),
             r#"[{"type":"a","locations":[1]}]"#.to_owned(),

@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 use super::{
     certificate::DistinguishedName,
     jwk::Jwks,
+    jwks_uri::JwksUri,
     jwt::Alg,
     scope::Scope,
     secret::SecretHash,
-    vocabulary::{ClientAuthMethod, GrantType},
+    vocabulary::{AssertionProfile, ClientAuthMethod, GrantType},
 };
 
 /// The format of a client item that this code reads and writes.
@@ -73,7 +74,7 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_signed_response_alg: Option<Alg>,
     /// `dpop_bound_access_tokens` (RFC 9449 section 5.2): the client gets no token without a `DPoP` proof.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dpop_bound_access_tokens: bool,
     /// `introspection_signed_response_alg` (RFC 9701 section 6): the `alg` of signed introspection. Absent: the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,11 +94,17 @@ pub struct Client {
     /// `jwks` (RFC 7591 section 2): the client's public keys, with which its assertions are verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Jwks>,
+    /// `jwks_uri` (RFC 7591 section 2): where it publishes them instead. Read only where the deployment lists its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<JwksUri>,
+    /// By which rules its assertions are taken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub assertion_profile: AssertionProfile,
     /// How many seconds the `exp` of its assertions may lie ahead. Absent: 300.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assertion_lifetime: Option<AssertionLifetime>,
     /// Whether its assertions may name the token endpoint as their only audience, as old clients do, and not the issuer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub legacy_assertion_audience: bool,
     /// `tls_client_auth_subject_dn` (RFC 8705 section 2.1.2): the subject of the certificate of a `tls_client_auth` client. Of
     /// this and the next four it has exactly one.
@@ -345,9 +352,8 @@ impl From<Version> for u32 {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -280,8 +280,8 @@ reasons! {
     ActorTokenNotGood => InvalidRequest, "actor_token_not_good", "The actor_token is not an active access token of this server";
     /// An actor token of another client, or one that acts for somebody itself.
     ActorTokenNotAllowed => InvalidRequest, "actor_token_not_allowed", "The actor_token is not the client's own";
-    /// More have acted one for the other than a token may tell of.
-    TooManyActors => InvalidRequest, "too_many_actors", "The subject_token has been delegated too often";
+    /// It came of more exchanges, one after another, than a token may tell of.
+    TooManyExchanges => InvalidRequest, "too_many_exchanges", "The subject_token has been exchanged too often";
     /// The client is to use its long-lived token (eventhos).
     LongLivedClient => LongLivedClient, "long_lived_client", "The client is to use its long-lived token";
     /// The client's tokens are to be bound to a key, and there is no `DPoP` header, or the dialect reads none.
@@ -308,6 +308,8 @@ reasons! {
     UseDpopNonce => UseDpopNonce, "use_dpop_nonce", "The DPoP proof needs the nonce that the DPoP-Nonce header of this answer holds";
     /// DynamoDB did not answer in time, or refused for now.
     StoreUnavailable => Unavailable, "store_unavailable", "The service is temporarily unavailable";
+    /// The client publishes its keys at a `jwks_uri`, and they cannot be had from there.
+    ClientKeysUnavailable => Unavailable, "client_keys_unavailable", "The service is temporarily unavailable";
     /// There is no key to sign with, and none could be fetched.
     KeysUnavailable => Unavailable, "keys_unavailable", "The service is temporarily unavailable";
     /// The claims hook did not answer in time, or not as it may.

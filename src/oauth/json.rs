@@ -9,11 +9,16 @@ use serde_json::{Map, Value};
 #[must_use]
 pub fn object(json: &[u8]) -> Option<Map<String, Value>> {
     // All of it, since serde_json does not look at the bytes of a string that it skips.
-    let json = std::str::from_utf8(json).ok()?;
-    match serde_json::from_str(json) {
-        Ok(Unambiguous(Value::Object(object))) => Some(object),
-        Ok(Unambiguous(_)) | Err(_) => None,
+    match value(std::str::from_utf8(json).ok()?) {
+        Some(Value::Object(object)) => Some(object),
+        Some(_) | None => None,
     }
+}
+
+/// Reads one JSON value of any kind, by the same rules.
+#[must_use]
+pub fn value(json: &str) -> Option<Value> {
+    serde_json::from_str(json).ok().map(|Unambiguous(value)| value)
 }
 
 struct Unambiguous(Value);

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value};
 
-use super::authorization_details::AuthorizationDetails;
+use super::{
+    access_token::{SUBJECT_TOKENS, TokenId},
+    authorization_details::AuthorizationDetails,
+};
 
 /// A signature algorithm (RFC 7518 section 3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,6 +104,9 @@ pub struct Claims<'a, O: Serialize> {
     /// `act` (RFC 8693 section 4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<&'a Value>,
+    /// The tokens that it came of by exchange: a claim of our own, for us to read.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub subject_tokens: &'a [TokenId],
     /// `authorization_details` (RFC 9396 section 9.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authorization_details: Option<&'a AuthorizationDetails>,
@@ -137,7 +143,8 @@ pub struct Extra<'a> {
 }
 
 /// The claims that only the server sets, since a verifier acts on their meaning (RFC 7519 section 4.1, RFC 9068 section 2.2,
-/// RFC 7800, RFC 8693, RFC 9396, OpenID Connect Core section 2).
+/// RFC 7800, RFC 8693, RFC 9396, OpenID Connect Core section 2). `scp` is what many of them read as the scope, and we ourselves
+/// where a dialect writes it so; `subject_tokens` is our own.
 pub const REGISTERED_CLAIMS: &[&str] = &[
     "iss",
     "sub",
@@ -148,9 +155,11 @@ pub const REGISTERED_CLAIMS: &[&str] = &[
     "jti",
     "client_id",
     "scope",
+    "scp",
     "cnf",
     "act",
     "may_act",
+    SUBJECT_TOKENS,
     "authorization_details",
     "auth_time",
     "acr",
@@ -205,6 +214,7 @@ mod tests {
             client_id: "c",
             cnf: Some(&Confirmation { jkt: Some("k".to_owned()), x5t_s256: None }),
             act: None,
+            subject_tokens: &[],
             authorization_details: None,
             own: json!({"gen": "system"}),
             extra: Extra { added: &Map::new(), claims: &claims, own: &["gen"] },

@@ -44,6 +44,18 @@ pub enum ClientAuthMethod {
     SelfSignedTlsClientAuth,
 }
 
+/// `assertion_profile`, a member of Mintlet's own: by which rules a client's assertions are taken. A client has one, since what it
+/// has used up, or signed for somebody else, under the stricter one would be good again under the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssertionProfile {
+    /// RFC 7523 and its revision: each for this issuer alone, for minutes, and good once.
+    #[default]
+    Rfc7523,
+    /// As Frontier's SDK makes them: for hours, and sent again until they expire.
+    Frontier,
+}
+
 /// The `client_assertion_type` of RFC 7523 section 2.2.
 pub const JWT_BEARER_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -74,6 +86,15 @@ impl ClientAuthMethod {
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::TlsClientAuth => "tls_client_auth",
             Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+        }
+    }
+
+    /// Whether a secret is what authenticates the client.
+    #[must_use]
+    pub fn is_secret(self) -> bool {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost => true,
+            Self::PrivateKeyJwt | Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => false,
         }
     }
 

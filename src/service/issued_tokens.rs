@@ -13,7 +13,6 @@ use crate::{
     oauth::{
         error::Reason,
         jws::{HeaderKey, UnverifiedJwt},
-        params::Param,
         vocabulary::Server,
     },
 };
@@ -30,7 +29,7 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         let token = ring.verify(&request.token, server.issuer, moment.now);
         let decide = |facts: &Facts| introspect::decide(&request, token.as_ref(), facts, &server, moment);
         let lookups = request.lookups(token.as_ref());
-        let (introspection, writes) = self.consider(&lookups, moment, record, decide).await?;
+        let (introspection, writes) = self.consider(&request.client_ids(), &lookups, moment, record, decide).await?;
         let response = if introspect::wants_jwt(&call.headers) {
             introspect::signed(&introspection, &ring, server.issuer, moment.now)?
         } else {
@@ -52,7 +51,7 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
         let token = ring.verify(&request.token, server.issuer, moment.now);
         let decide = |facts: &Facts| revoke::decide(&request, token.as_ref(), facts, &server, moment);
         // Whether it was revoked before changes nothing, and is not looked up.
-        let ((), writes) = self.consider(&request.lookups(None), moment, record, decide).await?;
+        let ((), writes) = self.consider(&request.client_ids(), &request.lookups(None), moment, record, decide).await?;
         self.commit(&writes, moment, record).await?;
         record.jti = token.map(|token| token.jti);
         Ok(revoke::revoked())
@@ -68,7 +67,6 @@ impl<S: Store, K: Keys, H: Hook> TokenService<S, K, H> {
     ) -> Result<(issued_token::Request, Server<'a>, Arc<KeyRing>), Reason> {
         let dialect = Dialect::oauth2();
         let params = decode(dialect, call)?;
-        record.client_id = params.get(Param::ClientId).map(str::to_owned);
         let authorization = call.headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         let certificate = self.settings.mutual_tls.as_ref().and_then(|mutual_tls| mutual_tls.certificate(call));
         let request = issued_token::Request::parse(&params, authorization, certificate.as_deref())?;

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 
 use super::{Consulted, HookFault, KeysUnavailable, StoreFault, WriteFault};
 use crate::{
-    grant::TokenRequest,
+    grant::{Facts, TokenRequest},
     oauth::{
         claims_hook::Verdict,
+        client::ClientId,
         client_auth::{Credentials, Proven},
         error::Reason,
         vocabulary::ClientAuthMethod,
@@ -22,7 +23,7 @@ pub struct Record {
     pub route: &'static str,
     /// `grant_type`, if it is one that the route serves.
     pub grant_type: Option<&'static str>,
-    /// The client's id as it was sent.
+    /// The client's id, if it is one's: what is nobody's may be a secret that was sent in the wrong place.
     pub client_id: Option<String>,
     /// How the client authenticated.
     pub auth_method: Option<&'static str>,
@@ -50,12 +51,15 @@ impl Record {
     pub(super) fn identify(&mut self, request: &TokenRequest) {
         self.grant_type = Some(request.grant_type().as_str());
         self.auth_method = request.credentials.as_ref().map(|credentials| credentials.method.as_str());
-        self.client_id = request.unverified_client_id().map(str::to_owned);
     }
 
     pub(super) fn present(&mut self, credentials: &Credentials) {
         self.auth_method = Some(credentials.method.as_str());
-        self.client_id = credentials.presented.client_ids().next().map(str::to_owned);
+    }
+
+    pub(super) fn found(&mut self, presented: &[ClientId], facts: &Facts) {
+        let client = facts.clients.iter().find(|client| presented.contains(&client.client_id));
+        self.client_id = client.map(|client| client.client_id.to_string());
     }
 
     // Which of the two methods a certificate is of only the registration says.
@@ -71,6 +75,7 @@ impl Record {
         let (reason, detail) = match fault {
             StoreFault::Unavailable(detail) => (Reason::StoreUnavailable, detail),
             StoreFault::MalformedItem(detail) => (Reason::MalformedClientItem, detail),
+            StoreFault::ClientKeysUnavailable(detail) => (Reason::ClientKeysUnavailable, detail),
         };
         self.detail = Some(detail);
         reason

@@ -68,6 +68,47 @@ for (const { alg, id, privateKey, jwk } of holders) {
     assert.equal((await ask()).status, 401)
   })
 
+  test(`openid-client gets a bound token, introspects it and revokes it, all by ${alg}`, async () => {
+    const authentication = openid.PrivateKeyJwt({ key: privateKey, kid: jwk.kid })
+    const config = await openid.discovery(new URL(server.issuer), id, undefined, authentication, {
+      algorithm: 'oauth2',
+      execute: [openid.allowInsecureRequests],
+    })
+    const DPoP = openid.getDPoPHandle(config, await openid.randomDPoPKeyPair(alg))
+    const { access_token, token_type } = await openid.clientCredentialsGrant(config, { scope: 'read' }, { DPoP })
+    assert.equal(token_type, 'dpop')
+    const shown = await openid.tokenIntrospection(config, access_token)
+    assert.deepEqual([shown.active, shown.client_id, shown.scope, shown.token_type], [true, id, 'read', 'DPoP'])
+    assert.deepEqual(shown.cnf, decodeJwt(access_token).cnf)
+    assert.equal(await openid.tokenRevocation(config, access_token), undefined)
+    assert.deepEqual(await openid.tokenIntrospection(config, access_token), { active: false })
+  })
+
+  test(`oauth4webapi gets a bound token, introspects it and revokes it, all by ${alg}`, async () => {
+    const insecure = { [oauth4webapi.allowInsecureRequests]: true }
+    const issuer = new URL(server.issuer)
+    const metadata = await oauth4webapi
+      .discoveryRequest(issuer, { algorithm: 'oauth2', ...insecure })
+      .then((response) => oauth4webapi.processDiscoveryResponse(issuer, response))
+    const client = { client_id: id }
+    const authentication = oauth4webapi.PrivateKeyJwt({ key: privateKey, kid: jwk.kid })
+    const DPoP = oauth4webapi.DPoP(client, await oauth4webapi.generateKeyPair(alg))
+    const { access_token, token_type } = await oauth4webapi
+      .clientCredentialsGrantRequest(metadata, client, authentication, { scope: 'read' }, { DPoP, ...insecure })
+      .then((response) => oauth4webapi.processClientCredentialsResponse(metadata, client, response))
+    assert.equal(token_type, 'dpop')
+    const introspect = () =>
+      oauth4webapi
+        .introspectionRequest(metadata, client, authentication, access_token, insecure)
+        .then((response) => oauth4webapi.processIntrospectionResponse(metadata, client, response))
+    const { active, client_id } = await introspect()
+    assert.deepEqual([active, client_id], [true, id])
+    await oauth4webapi
+      .revocationRequest(metadata, client, authentication, access_token, insecure)
+      .then(oauth4webapi.processRevocationResponse)
+    assert.deepEqual(await introspect(), { active: false })
+  })
+
   test(`an assertion that jose signs with ${alg} is a grant`, async () => {
     const assertion = await new SignJWT()
       .setProtectedHeader({ alg, kid: jwk.kid, typ: 'authorization-grant+jwt' })

@@ -12,10 +12,10 @@ import requests
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.auth.exceptions import RefreshError
 from google.oauth2 import service_account
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from support import MINTLET, Program, free_port, plain_environment
 
@@ -37,7 +37,7 @@ CLIENTS = [
     client("svc", assertion_lifetime=3600),
     client("old", assertion_lifetime=3600, legacy_assertion_audience=True),
     client("strict"),
-    client("6f4b0c9e-0c1d-4f6e-8a56-1b7f1f1f0f11", subject="service-user"),
+    client("6f4b0c9e-0c1d-4f6e-8a56-1b7f1f1f0f11", subject="service-user", assertion_profile="frontier"),
 ]
 
 
@@ -73,6 +73,36 @@ def test_authlib_as_its_manual_has_it_names_the_endpoint_and_needs_the_clients_l
     for client_id, audience in [("svc", None), ("strict", issuer)]:
         with pytest.raises(Exception, match="invalid_client"):
             by_authlib(issuer, client_id, audience)
+
+
+def proof(issuer, key):
+    claims = {"jti": secrets.token_hex(16), "htm": "POST", "htu": f"{issuer}/oauth2/token", "iat": int(time.time())}
+    public = json.loads(ECAlgorithm.to_jwk(key.public_key()))
+    return jwt.encode(claims, key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": public})
+
+
+# Authlib makes no proofs of its own, and passes on one that it is given.
+def test_authlib_gets_a_bound_token_introspects_it_and_revokes_it_all_by_private_key_jwt(issuer):
+    method = "private_key_jwt"
+    with OAuth2Session(
+        "svc", PEM, token_endpoint_auth_method=method, revocation_endpoint_auth_method=method
+    ) as session:
+        session.register_client_auth_method(PrivateKeyJWT(issuer))
+        key = ec.generate_private_key(ec.SECP256R1())
+        token = session.fetch_token(
+            f"{issuer}/oauth2/token", grant_type="client_credentials", headers={"DPoP": proof(issuer, key)}
+        )
+        assert token["token_type"] == "DPoP"
+
+        def introspect():
+            answer = session.introspect_token(f"{issuer}/oauth2/introspect", token["access_token"], "access_token")
+            answer.raise_for_status()
+            return answer.json()
+
+        shown = introspect()
+        assert (shown["active"], shown["client_id"], shown["token_type"]) == (True, "svc", "DPoP")
+        assert session.revoke_token(f"{issuer}/oauth2/revoke", token["access_token"], "access_token").json() == {}
+        assert introspect() == {"active": False}
 
 
 def account(issuer, client_id):

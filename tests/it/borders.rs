@@ -82,7 +82,7 @@ fn visit(path: &Path, look: &mut impl FnMut(&Path, &str)) {
         for entry in fs::read_dir(path).unwrap() {
             visit(&entry.unwrap().path(), look);
         }
-    } else {
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
         look(path, &fs::read_to_string(path).unwrap());
     }
 }

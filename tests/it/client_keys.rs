@@ -86,6 +86,29 @@ async fn a_file_for_frontier_is_the_owners_alone_and_what_its_sdk_sends_gets_tok
         desk.fails(&["key", "generate", "--client-id", "svc", "--format", "frontier", "--alg", "ES256"]).await;
     assert_eq!(failure, "mintlet: Frontier's SDK signs with RS256 alone\n");
     assert_eq!(desk.json(&["key", "list", "--client-id", "svc"]).await["keys"].as_array().unwrap().len(), 1);
+    // The next one, for rotation.
+    desk.json(&["key", "generate", "--client-id", "svc", "--format", "frontier"]).await;
+    assert_eq!(desk.json(&["show", "--client-id", "svc"]).await["assertion_profile"], "frontier");
+}
+
+#[tokio::test]
+async fn a_client_whose_assertions_are_good_once_is_not_made_one_of_frontiers_by_a_key() {
+    let desk = desk().await;
+    let frontier = ["key", "generate", "--client-id", "svc", "--format", "frontier"];
+    desk.json(&["key", "generate", "--client-id", "svc"]).await;
+    let failure = desk.fails(&frontier).await;
+    assert_eq!(
+        failure,
+        "mintlet: client svc has keys whose assertions are good once, and would be no more: create another one for Frontier's SDK\n"
+    );
+    let file = json!({"clients": [{"client_id": "svc", "token_endpoint_auth_method": "private_key_jwt"}]});
+    desk.json(&["apply", "--file", &desk.file("clients.json", &file.to_string())]).await;
+    let failure = desk.fails(&frontier).await;
+    assert_eq!(
+        failure,
+        "mintlet: client svc authenticates by private_key_jwt: create another one for Frontier's SDK\n"
+    );
+    assert_eq!(desk.json(&["show", "--client-id", "svc"]).await.get("assertion_profile"), None);
 }
 
 #[tokio::test]

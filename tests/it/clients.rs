@@ -1,16 +1,23 @@
 //! A client that knows nothing of this code: the `oauth2` crate, over HTTP, against `mintlet serve`.
 
+use http::Request;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
-use mintlet::dialect::DIALECTS;
+use mintlet::{
+    dialect::DIALECTS,
+    edge::moment,
+    oauth::{jwt::Alg, vocabulary::JWT_BEARER_ASSERTION},
+};
 use oauth2::{
-    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, RequestTokenError, Scope, TokenResponse as _,
-    TokenUrl,
+    AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, IntrospectionUrl, RequestTokenError, RevocationUrl,
+    Scope, TokenIntrospectionResponse as _, TokenResponse as _, TokenUrl,
     basic::{BasicClient, BasicErrorResponseType, BasicTokenType},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    proofs::ProofKey,
     server::{Server, send},
+    signer::Signer,
     support::SECRET,
 };
 
@@ -113,6 +120,87 @@ async fn an_independent_client_understands_every_refusal() {
     }
 }
 
+// The client revokes over TLS alone, and here there is none: what it would send through it.
+fn over_loopback(mut request: Request<Vec<u8>>) -> Request<Vec<u8>> {
+    *request.uri_mut() = request.uri().to_string().replacen("https:", "http:", 1).parse().unwrap();
+    request
+}
+
+// What a client signs to authenticate: a new assertion each time.
+fn client_assertion(signer: &Signer, server: &Server, jti: &str) -> [(&'static str, String); 2] {
+    let claims = json!({"iss": "holder", "sub": "holder", "aud": server.url, "exp": moment::now() + 60, "jti": jti});
+    [("client_assertion_type", JWT_BEARER_ASSERTION.to_owned()), ("client_assertion", signer.jwt(&claims))]
+}
+
+#[tokio::test]
+async fn an_independent_client_gets_a_bound_token_introspects_it_and_revokes_it_all_by_private_key_jwt() {
+    let signer = Signer::new(Alg::ES256);
+    let holder = json!({
+        "client_id": "holder", "jwks": {"keys": [signer.jwk()]}, "scope": "read", "dpop_bound_access_tokens": true,
+        "token_endpoint_auth_method": "private_key_jwt"
+    });
+    let server = Server::with_clients(&json!({"clients": [holder]})).await;
+    let https = server.url.replacen("http:", "https:", 1);
+    let over_tls = |request: Request<Vec<u8>>| send(over_loopback(request));
+    // It makes no proofs; its way to send requests may add them.
+    let key = ProofKey::generate(Alg::ES256);
+    let with_proof = |mut request: Request<Vec<u8>>| {
+        let proof = key.proof_with(|_, claims| {
+            claims.insert("htu".to_owned(), json!(request.uri().to_string()));
+            claims.insert("iat".to_owned(), json!(moment::now()));
+        });
+        request.headers_mut().insert("dpop", proof.parse().unwrap());
+        send(request)
+    };
+    let client = BasicClient::new(ClientId::new("holder".to_owned()))
+        .set_auth_type(AuthType::RequestBody)
+        .set_token_uri(TokenUrl::new(format!("{}{OAUTH2}", server.url)).unwrap())
+        .set_introspection_url(IntrospectionUrl::new(format!("{https}/oauth2/introspect")).unwrap())
+        .set_revocation_url(RevocationUrl::new(format!("{https}/oauth2/revoke")).unwrap());
+
+    let mut asked = client.exchange_client_credentials();
+    for (name, value) in client_assertion(&signer, &server, "a") {
+        asked = asked.add_extra_param(name, value);
+    }
+    let token = asked.request_async(&with_proof).await.unwrap();
+    assert_eq!(*token.token_type(), BasicTokenType::Extension("dpop".to_owned()));
+    let token = token.access_token();
+
+    for (jti, active) in [("b", true), ("c", false)] {
+        let mut asked = client.introspect(token);
+        for (name, value) in client_assertion(&signer, &server, jti) {
+            asked = asked.add_extra_param(name, value);
+        }
+        let shown = asked.request_async(&over_tls).await.unwrap();
+        assert_eq!((shown.active(), shown.client_id().is_some()), (active, active));
+        let mut asked = client.revoke_token(token.clone().into()).unwrap();
+        for (name, value) in client_assertion(&signer, &server, &format!("{jti}-revoke")) {
+            asked = asked.add_extra_param(name, value);
+        }
+        asked.request_async(&over_tls).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_independent_client_introspects_and_revokes_by_its_secret() {
+    let server = Server::with_clients(&file()).await;
+    let https = server.url.replacen("http:", "https:", 1);
+    let over_tls = |request: Request<Vec<u8>>| send(over_loopback(request));
+    for auth in [AuthType::BasicAuth, AuthType::RequestBody] {
+        let client = client(&server, OAUTH2, "billing", SECRET)
+            .set_auth_type(auth)
+            .set_introspection_url(IntrospectionUrl::new(format!("{https}/oauth2/introspect")).unwrap())
+            .set_revocation_url(RevocationUrl::new(format!("{https}/oauth2/revoke")).unwrap());
+        let token = client.exchange_client_credentials().request_async(&send).await.unwrap();
+        let token = token.access_token();
+        let shown = client.introspect(token).request_async(&over_tls).await.unwrap();
+        assert!(shown.active());
+        assert_eq!(shown.scopes().unwrap().len(), 2);
+        client.revoke_token(token.clone().into()).unwrap().request_async(&over_tls).await.unwrap();
+        assert!(!client.introspect(token).request_async(&over_tls).await.unwrap().active());
+    }
+}
+
 #[tokio::test]
 async fn what_a_client_sends_cannot_forge_a_log_line_and_no_secret_is_logged() {
     let server = Server::with_clients(&file()).await;
@@ -133,8 +221,9 @@ async fn what_a_client_sends_cannot_forge_a_log_line_and_no_secret_is_logged() {
     let requests: Vec<_> = log.lines().collect();
     assert_eq!(requests.len(), 12, "{log}");
     assert!(requests.iter().all(|line| line.contains("request_id") && !line.contains(['\r', '\u{1b}'])), "{log}");
-    assert!(log.contains(FORGED), "the log does not say who asked: {log}");
-    for secret in tokens.iter().map(String::as_str).chain([SECRET, "hunter2", "Basic "]) {
+    assert_eq!(log.matches("client_id=\"billing\"").count(), 3, "{log}");
+    // What is nobody's id is not there at all.
+    for secret in tokens.iter().map(String::as_str).chain([SECRET, "hunter2", "Basic ", FORGED]) {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }

@@ -2,6 +2,7 @@
 
 use http::header;
 use mintlet::{
+    cli::registration,
     config::{CLIENTS_TABLE, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
     edge::dynamodb::DynamoDb,
@@ -205,7 +206,7 @@ async fn a_token_that_is_bound_to_a_key_is_exchanged_only_with_that_key_which_bi
 }
 
 #[tokio::test]
-async fn who_acts_stands_in_the_token_outermost_and_at_most_four_deep() {
+async fn who_acts_stands_in_the_token_outermost_and_a_fifth_exchange_is_refused() {
     let world = world().await;
     let mut token = issue(&world, "web", "j", &[]).await;
     let mut expected = json!(null);
@@ -230,9 +231,79 @@ async fn who_acts_stands_in_the_token_outermost_and_at_most_four_deep() {
     let with =
         |own: &str| exchange("web", &token, &[("actor_token", own), ("actor_token_type", JWT), ("resource", API)]);
     let dialect = Dialect::oauth2();
-    world.refuses(dialect, "a fifth", with(&own), Reason::TooManyActors).await;
+    world.refuses(dialect, "a fifth", with(&own), Reason::TooManyExchanges).await;
     let answer = world.send(Ask::form("/oauth2/introspect", &format!("token={token}")).basic("relay", SECRET)).await;
     assert_eq!(body(&answer.response)["act"], expected);
+}
+
+// A token of web's, the relay's for it, and the gateway's for that.
+async fn chain(world: &World) -> [(&'static str, String); 3] {
+    let own = issue(world, "web", "own", &[]).await;
+    let in_exchange = async |id: &str, jti: &str, token: &str| {
+        let moment = Moment { now: NOW + 1, jti: jti.to_owned() };
+        let answer = world.service.respond(&exchange(id, token, &[]).0, &moment).await;
+        (claims(&answer), token_in(&body(&answer.response)).to_owned())
+    };
+    let (_, once) = in_exchange("relay", "once", &own).await;
+    let (claims, twice) = in_exchange("gateway", "twice", &once).await;
+    let of = |jti: &str, id: &str, iat: u64| json!({"jti": jti, "client_id": id, "iat": iat});
+    assert_eq!(claims["subject_tokens"], json!([of("once", "relay", NOW + 1), of("own", "web", NOW)]));
+    [("web", own), ("relay", once), ("gateway", twice)]
+}
+
+async fn active(world: &World, chain: &[(&str, String); 3]) -> [bool; 3] {
+    let mut found = [false; 3];
+    for ((id, token), found) in chain.iter().zip(&mut found) {
+        let ask = Ask::form("/oauth2/introspect", &format!("token={token}")).basic(id, SECRET);
+        *found = body(&world.send_at(ask, NOW + 2).await.response)["active"] == true;
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_with_each_of_those_that_it_came_of() {
+    for (revoked, expected) in
+        [(None, [true; 3]), (Some(0), [false; 3]), (Some(1), [true, false, false]), (Some(2), [true, true, false])]
+    {
+        let world = world().await;
+        let chain = chain(&world).await;
+        if let Some(index) = revoked {
+            let (id, token) = &chain[index];
+            let ask = Ask::form("/oauth2/revoke", &format!("token={token}")).basic(id, SECRET);
+            assert_eq!(world.send_at(ask, NOW + 2).await.record.reason, None);
+        }
+        assert_eq!(active(&world, &chain).await, expected, "{revoked:?}");
+        // Nor is it exchanged any more.
+        let answer = world.send_at(exchange("gateway", &chain[2].1, &[]), NOW + 2).await;
+        assert_eq!(answer.record.reason, (!expected[2]).then_some(Reason::SubjectTokenNotGood), "{revoked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_client_of_one_that_it_came_of_and_with_all_of_its_tokens() {
+    // Revoked until a second before the token of the client's was issued, and until that second.
+    for (id, at, expected) in [
+        ("web", NOW - 1, [true; 3]),
+        ("web", NOW, [false; 3]),
+        ("relay", NOW, [true; 3]),
+        ("relay", NOW + 1, [true, false, false]),
+    ] {
+        let world = world().await;
+        let chain = chain(&world).await;
+        let store = DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE);
+        let row = StateRow::RevokedClient { client_id: id.to_owned().try_into().unwrap() };
+        store.commit(&[Write::Put { row, expires_at: NOW + 60, at }], NOW).await.unwrap();
+        assert_eq!(active(&world, &chain).await, expected, "{id} {at}");
+    }
+    let world = world().await;
+    let chain = chain(&world).await;
+    let mut disabled = clients();
+    disabled[2]["disabled"] = json!(true);
+    let disabled = registration::read_file(&json!({"clients": [disabled[2]]}).to_string()).unwrap();
+    world.clients.apply(disabled).await.unwrap();
+    assert_eq!(active(&world, &chain).await, [true, false, false]);
+    world.clients.delete(&"relay".to_owned().try_into().unwrap()).await.unwrap();
+    assert_eq!(active(&world, &chain).await, [true, false, false]);
 }
 
 #[tokio::test]
@@ -334,6 +405,11 @@ async fn authorization_details_of_a_registered_type_are_in_the_answer_the_token_
             ("unknown type", r#"[{"type":"payment"},{"type":"account"}]"#, Reason::AuthorizationDetailsNotGranted),
             ("no array", r#"{"type":"payment"}"#, Reason::MalformedAuthorizationDetails),
             ("no JSON", "[", Reason::MalformedAuthorizationDetails),
+            (
+                "a repeated member",
+                r#"[{"type":"payment","amount":"1.50","amount":"9.50"}]"#,
+                Reason::MalformedAuthorizationDetails,
+            ),
         ] {
             let ask = Ask::token_with(dialect, "billing", SECRET, &[("authorization_details", text)]);
             world.refuses(dialect, title, ask, reason).await;

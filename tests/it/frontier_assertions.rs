@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use http::header;
 use mintlet::{
+    cli::registration,
     dialect::Dialect,
     oauth::{
         assertion::AssertionFault::{self, *},
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     signer::Signer,
-    support::{Ask, ISSUER, NOW, SECRET, World, body, encode, parts, readable, token_in},
+    support::{Ask, ISSUER, NOW, SECRET, World, body, encode, parts, readable, token_in, whole},
 };
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -32,7 +33,7 @@ async fn world() -> World {
     let client = |id: &str, keys: Value| {
         json!({
             "client_id": id, "subject": USER, "jwks": {"keys": keys}, "scope": "read", "grant_types": [JWT_BEARER],
-            "claims": {"org_ids": ["org"]}
+            "claims": {"org_ids": ["org"]}, "assertion_profile": "frontier"
         })
     };
     let mut disabled = client("disabled", json!([RSA.jwk()]));
@@ -63,6 +64,12 @@ fn claims() -> Value {
     json!({
         "iss": "//frontier-go-sdk", "sub": USER, "iat": NOW, "nbf": NOW, "exp": NOW + 12 * 60 * 60, "jti": "a", "kid": KID
     })
+}
+
+fn claims_of(kid: &str) -> Value {
+    let mut claims = claims();
+    claims["kid"] = json!(kid);
+    claims
 }
 
 fn jwt_of(kid: &str, claims: &Value) -> String {
@@ -112,18 +119,51 @@ async fn the_sdks_assertion_gets_tokens_again_and_again_in_body_and_header() {
 }
 
 #[tokio::test]
-async fn a_client_that_authenticates_by_strict_assertions_gets_nothing_by_less_strict_ones() {
-    let client = |id: &str| json!({"client_id": id, "subject": USER, "jwks": {"keys": [RSA.jwk()]}, "grant_types": [JWT_BEARER]});
-    let mut strict = client("strict");
-    strict["token_endpoint_auth_method"] = json!("private_key_jwt");
-    let world = World::new(json!([client("open"), strict]), &[Alg::RS256]).await;
-    let assertion = |kid: &str| {
-        let mut claims = claims();
-        claims["kid"] = json!(kid);
-        ask(&jwt_of(kid, &claims))
+async fn a_client_has_one_assertion_profile_and_gets_nothing_by_the_other() {
+    let client = |id: &str| json!({"client_id": id, "subject": USER, "jwks": {"keys": [RSA.jwk()]}, "grant_types": [JWT_BEARER, "client_credentials"]});
+    let mut open = client("open");
+    open["assertion_profile"] = json!("frontier");
+    let mut named = client("named");
+    named["assertion_profile"] = json!("rfc7523");
+    let world = World::new(json!([open, client("strict"), named]), &[Alg::RS256]).await;
+    let looser = |id: &str| ask(&jwt_of(id, &claims_of(id)));
+    let strict = |id: &str, jti: &str| {
+        let claims = json!({"iss": id, "sub": id, "aud": ISSUER, "exp": NOW + 60, "jti": jti});
+        RSA.jwt_with(&json!({"alg": "RS256", "kid": RSA.kid}), &claims)
     };
-    world.takes(frontier(), "open", assertion("open")).await;
-    world.refuses(frontier(), "strict", assertion("strict"), Reason::AssertionGrant(LessStrict)).await;
+    let grant = |id: &str| {
+        Ask::form("/oauth2/token", &format!("grant_type={}&assertion={}", encode(JWT_BEARER), strict(id, "a")))
+    };
+    let authentication = |id: &str| {
+        let kind = encode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        let form =
+            format!("grant_type=client_credentials&client_assertion_type={kind}&client_assertion={}", strict(id, "b"));
+        Ask::form("/oauth2/token", &form)
+    };
+    let oauth2 = Dialect::oauth2();
+    world.takes(frontier(), "open", looser("open")).await;
+    world.refuses(oauth2, "open", grant("open"), Reason::AssertionGrant(AnotherProfile)).await;
+    world.refuses(oauth2, "open", authentication("open"), Reason::ClientAssertion(AnotherProfile)).await;
+    for id in ["strict", "named"] {
+        world.takes(oauth2, id, grant(id)).await;
+        world.takes(oauth2, id, authentication(id)).await;
+        world.refuses(frontier(), id, looser(id), Reason::AssertionGrant(AnotherProfile)).await;
+    }
+    // Whoever has not the key does not learn which it is.
+    let unsigned =
+        world.send(ask(&SECOND.jwt_with(&json!({"alg": "RS256", "kid": "strict"}), &claims_of("strict")))).await;
+    let refused = world.send(looser("strict")).await;
+    assert_eq!(whole(&unsigned.response), whole(&refused.response));
+}
+
+#[test]
+fn the_profile_of_frontier_is_for_no_client_of_private_key_jwt() {
+    let entry = |method: &str| json!({"client_id": "a", "token_endpoint_auth_method": method, "assertion_profile": "frontier", "grant_types": [JWT_BEARER]});
+    assert!(registration::read_entry(entry("client_secret_post")).is_ok());
+    assert_eq!(
+        registration::read_entry(entry("private_key_jwt")).unwrap_err(),
+        ["assertion_profile: frontier is not for a token_endpoint_auth_method of private_key_jwt"]
+    );
 }
 
 #[tokio::test]

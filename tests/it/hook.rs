@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use mintlet::{
+    cli::registration,
     config::{CLIENTS_TABLE, ClaimsHook, Config, HookPlace, STATE_TABLE},
     dialect::{DIALECTS, Dialect},
     edge::{
@@ -22,7 +23,7 @@ use mintlet::{
         keys::{HeldKeys, Source},
     },
     grant::Moment,
-    oauth::{client::Lifetime, error::Reason, jwt::Alg},
+    oauth::{assertion::AssertionFault, client::Lifetime, error::Reason, jwt::Alg},
     service::{Answer, Settings, TokenService},
 };
 use serde_json::{Value, json};
@@ -30,10 +31,10 @@ use tokio::net::TcpListener;
 
 use crate::{
     events::Function,
-    proofs::{self, ProofKey},
     runtime_api::RuntimeApi,
     server::Server,
-    support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, parts, ring, token_in, whole},
+    signer::Signer,
+    support::{Ask, ISSUER, JTI, NOW, SECRET, World, body, encode, parts, ring, token_in, whole},
 };
 
 const AUDIENCE: &str = "https://api.example.com";
@@ -63,6 +64,11 @@ fn says(answer: &Value) -> Reply {
 type Asked = Arc<Mutex<Vec<(http::request::Parts, String)>>>;
 
 async fn stand_in(reply: Reply) -> (SocketAddr, Asked) {
+    stand_in_in_turn(vec![reply]).await
+}
+
+// Gives the first question the first reply, and so on; all further ones the last.
+async fn stand_in_in_turn(replies: Vec<Reply>) -> (SocketAddr, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let asked = Asked::default();
@@ -70,13 +76,17 @@ async fn stand_in(reply: Reply) -> (SocketAddr, Asked) {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let (reply, seen) = (reply.clone(), Arc::clone(&seen));
+            let (replies, seen) = (replies.clone(), Arc::clone(&seen));
             let answer = service_fn(move |request: Request<Incoming>| {
-                let (reply, seen) = (reply.clone(), Arc::clone(&seen));
+                let (replies, seen) = (replies.clone(), Arc::clone(&seen));
                 async move {
                     let (head, body) = request.into_parts();
                     let body = body.collect().await.unwrap().to_bytes().to_vec();
-                    seen.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
+                    let reply = {
+                        let mut seen = seen.lock().unwrap();
+                        seen.push((head, String::from_utf8(body).unwrap()));
+                        replies.get(seen.len() - 1).or(replies.last()).unwrap().clone()
+                    };
                     let Reply::Now(status, failed, body) = reply else { return std::future::pending().await };
                     let mut response = Response::new(Full::new(Bytes::from(body)));
                     *response.status_mut() = StatusCode::from_u16(status).unwrap();
@@ -128,7 +138,11 @@ impl Hooked {
     }
 
     async fn that(reply: Reply) -> (Self, Asked) {
-        let (address, asked) = stand_in(reply).await;
+        Self::in_turn(vec![reply]).await
+    }
+
+    async fn in_turn(replies: Vec<Reply>) -> (Self, Asked) {
+        let (address, asked) = stand_in_in_turn(replies).await;
         let place = HookPlace::Url(format!("http://{address}/claims"));
         (Self::new(place, "", Duration::from_secs(5)).await, asked)
     }
@@ -171,11 +185,11 @@ async fn what_the_hook_adds_is_in_the_token_and_it_is_told_no_secret() {
 
 #[tokio::test]
 async fn every_dialects_tokens_carry_what_is_added_but_never_over_its_own_claims() {
-    let added = json!({"tier": "gold", "kid": "forged", "gen": "forged", "data": "forged", "scp": "forged"});
+    let added = json!({"tier": "gold", "kid": "forged", "gen": "forged", "data": "forged", "scopes": "forged"});
     let (hooked, _) = Hooked::that(says(&json!({"claims": added}))).await;
     for dialect in &DIALECTS {
         let own: &[&str] = match dialect.name {
-            "screening-eagle" => &["scp"],
+            "screening-eagle" => &["scopes"],
             "frontier" => &["kid", "gen"],
             "eventhos" => &["data"],
             _ => &[],
@@ -247,15 +261,32 @@ async fn a_hook_that_fails_in_any_way_is_a_503_and_no_token() {
 }
 
 #[tokio::test]
-async fn what_the_hook_refuses_uses_nothing_up() {
-    let failed = Reply::Now(500, false, Vec::new());
-    for (reply, rows) in [(says(&json!({"deny": true})), 0), (failed, 0), (says(&json!({"claims": {}})), 1)] {
-        let (hooked, _) = Hooked::that(reply).await;
-        let answer = hooked.send(proofs::ask("billing", &[&ProofKey::fixed().proof()])).await;
-        assert_eq!(answer.response.status().is_success(), rows == 1);
-        let stored = hooked.world.engine.sdk().scan().table_name(STATE_TABLE).send().await.unwrap();
-        assert_eq!(stored.count(), rows);
+async fn an_assertion_is_used_up_by_a_token_and_not_by_a_hook_that_fails_or_denies() {
+    let (fails, denies, adds) =
+        (Reply::Now(500, false, Vec::new()), says(&json!({"deny": true})), says(&json!({"claims": {"tier": "gold"}})));
+    let (hooked, asked) = Hooked::in_turn(vec![fails, denies, adds]).await;
+    let signer = Signer::new(Alg::ES256);
+    let holder = json!({
+        "client_id": "holder", "jwks": {"keys": [signer.jwk()]}, "token_endpoint_auth_method": "private_key_jwt"
+    });
+    let file = registration::read_file(&json!({"clients": [holder]}).to_string()).unwrap();
+    hooked.world.clients.apply(file).await.unwrap();
+    let assertion =
+        signer.jwt(&json!({"iss": "holder", "sub": "holder", "aud": ISSUER, "exp": NOW + 60, "jti": "the-only-one"}));
+    let form = format!(
+        "grant_type=client_credentials&client_assertion_type={}&client_assertion={assertion}",
+        encode("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    );
+    for (status, reason) in [
+        (503, Some(Reason::HookFailed)),
+        (400, Some(Reason::DeniedByHook)),
+        (200, None),
+        (401, Some(Reason::ClientAssertion(AssertionFault::Replayed))),
+    ] {
+        let answer = hooked.send(Ask::form("/oauth2/token", &form)).await;
+        assert_eq!((answer.response.status().as_u16(), answer.record.reason), (status, reason));
     }
+    assert_eq!(asked.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::StatusCode;
-use mintlet::config::STATE_TABLE;
+use mintlet::{config::STATE_TABLE, oauth::jwt::Alg};
 use serde_json::{Value, json};
 
 use crate::{
     server::{Desk, run_with, said},
+    signer::Signer,
     support::SECRET,
 };
 
@@ -103,6 +104,68 @@ async fn show_has_every_attribute_that_create_was_given() {
             "eventhos": {"id": 7, "identifier": "i", "roles": [], "long_lived": false}
         })
     );
+}
+
+#[tokio::test]
+async fn every_other_attribute_has_a_flag_of_its_name() {
+    let desk = Desk::open().await;
+    let jwks = json!({"keys": [Signer::new(Alg::ES256).jwk()]});
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let args = [
+        "create",
+        "--client-id=payroll",
+        "--grant-type=client_credentials",
+        &format!("--grant-type={exchange}"),
+        "--scope=read",
+        "--token-endpoint-auth-method=tls_client_auth",
+        "--tls-client-auth-subject-dn=CN=payroll,O=Example",
+        "--tls-client-certificate-bound-access-tokens=false",
+        "--dpop-bound-access-tokens",
+        "--allowed-resource=https://a.example",
+        r#"--allowed-resource={"resource":"urn:b","scope":"read","access_token_lifetime":60}"#,
+        "--authorization-details-type=payment",
+        "--authorization-details-type=account",
+        "--subject-token-client=web",
+        "--resource-identifier=https://payroll.example",
+        "--introspection-signed-response-alg=ES256",
+        &format!("--jwks={jwks}"),
+        "--assertion-lifetime=600",
+        "--assertion-profile=rfc7523",
+        "--legacy-assertion-audience",
+    ];
+    // What its method does not take it does not get.
+    assert_eq!(desk.json(&args).await, json!({"client_id": "payroll"}));
+    let mut shown = desk.json(&["show", "--client-id", "payroll"]).await;
+    let members = shown.as_object_mut().unwrap();
+    members.retain(|name, _| !["created_at", "updated_at", "version", "disabled", "scope_claim"].contains(&&**name));
+    assert_eq!(
+        shown,
+        json!({
+            "client_id": "payroll", "client_secrets": [], "grant_types": ["client_credentials", exchange], "scope": "read",
+            "token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_subject_dn": "CN=payroll,O=Example",
+            "tls_client_certificate_bound_access_tokens": false, "dpop_bound_access_tokens": true,
+            "allowed_resources": [
+                {"resource": "https://a.example"}, {"resource": "urn:b", "scope": "read", "access_token_lifetime": 60}
+            ],
+            "authorization_details_types": ["payment", "account"], "subject_token_clients": ["web"],
+            "resource_identifiers": ["https://payroll.example"], "introspection_signed_response_alg": "ES256", "jwks": jwks,
+            "assertion_lifetime": 600, "legacy_assertion_audience": true
+        })
+    );
+    for (name, value) in [("dns", "a.example"), ("uri", "urn:a"), ("ip", "192.0.2.1"), ("email", "a@a.example")] {
+        let (id, flag) = (format!("by-{name}"), format!("--tls-client-auth-san-{name}"));
+        let method = "--token-endpoint-auth-method=tls_client_auth";
+        let bound = "--tls-client-certificate-bound-access-tokens";
+        let text = said(&desk.run(&["create", "--client-id", &id, method, &flag, value, bound]).await);
+        assert_eq!(text, format!("registered {id}; it authenticates by tls_client_auth and has no secret\n"));
+        let shown = desk.json(&["show", "--client-id", &id]).await;
+        assert_eq!(shown[format!("tls_client_auth_san_{name}")], value);
+        assert_eq!(shown["tls_client_certificate_bound_access_tokens"], true);
+    }
+    let failure = desk.fails(&["create", "--token-endpoint-auth-method=tls_client_auth"]).await;
+    assert!(failure.contains("token_endpoint_auth_method: tls_client_auth needs exactly one of"), "{failure}");
+    let failure = desk.fails(&["create", "--allowed-resource={"]).await;
+    assert!(failure.starts_with("mintlet: --allowed-resource is not JSON: "), "{failure}");
 }
 
 #[tokio::test]

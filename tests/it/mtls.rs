@@ -567,7 +567,7 @@ fn a_registration_that_no_certificate_could_match_is_refused() {
         assert_eq!(
             faults(json!({"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": jwks})),
             [
-                "token_endpoint_auth_method: self_signed_tls_client_auth needs a jwks with a key whose x5c holds the certificate"
+                "token_endpoint_auth_method: self_signed_tls_client_auth needs a jwks_uri, or a jwks with a key whose x5c holds the certificate"
             ]
         );
     }

@@ -6,7 +6,7 @@ use mintlet::{
     cli::local::{self, Engine, create_tables},
     config::{CLIENTS_TABLE, STATE_TABLE},
     edge::{client_cache::CachedClients, dynamodb::DynamoDb},
-    grant::{Found, Lookups, StateRow, Write},
+    grant::{Facts, Found, Lookups, StateRow, Write},
     oauth::{client::ClientId, error::Reason},
     service::{Store, StoreFault, WriteFault},
 };
@@ -79,6 +79,7 @@ async fn what_is_put_is_found_until_it_expires_even_through_the_cache() {
     let lookups = Lookups {
         client_ids: vec![client_id.clone()],
         rows: vec![row("a"), StateRow::RevokedClient { client_id: client_id.clone() }],
+        ..Lookups::default()
     };
     let found = async |now| cached.load(&lookups, now).await.unwrap().facts.state;
     assert_eq!(found(NOW).await, []);
@@ -87,7 +88,7 @@ async fn what_is_put_is_found_until_it_expires_even_through_the_cache() {
         assert_eq!(cached.commit(&[put], NOW).await, Ok(()));
         assert_eq!(found(NOW).await, [(row("a"), Found { expires_at, at })]);
     }
-    let again = cached.reload(&lookups, NOW + 60).await.unwrap().unwrap();
+    let again = cached.reload(&lookups, &Facts::default(), NOW + 60).await.unwrap().unwrap();
     assert_eq!(again.facts.state.len(), 1);
     assert_eq!(found(NOW + 89).await.len(), 1);
     assert_eq!(found(NOW + 90).await, []);
@@ -98,7 +99,7 @@ async fn a_row_that_cannot_be_read_is_no_absent_row() {
     let engine = engine().await;
     let put = engine.sdk().put_item().table_name(STATE_TABLE).item("pk", AttributeValue::S(row("a").pk()));
     put.item("at", AttributeValue::N("1".to_owned())).send().await.unwrap();
-    let lookups = Lookups { client_ids: Vec::new(), rows: vec![row("a")] };
+    let lookups = Lookups { rows: vec![row("a")], ..Lookups::default() };
     let fault = store(&engine).load(&lookups, NOW).await.unwrap_err();
     assert_eq!(fault, StoreFault::MalformedItem("at expires_at of a row of the state table".to_owned()));
 }
@@ -111,7 +112,7 @@ async fn a_table_that_is_not_there_is_an_outage_and_no_lost_row() {
     for writes in [vec![once("a", Reason::SecretExpired)], vec![once("a", Reason::SecretExpired); 2]] {
         assert!(matches!(store.commit(&writes, NOW).await, Err(WriteFault::Unavailable(_))));
     }
-    let lookups = Lookups { client_ids: Vec::new(), rows: vec![row("a")] };
+    let lookups = Lookups { rows: vec![row("a")], ..Lookups::default() };
     assert!(matches!(store.load(&lookups, NOW).await, Err(StoreFault::Unavailable(_))));
 }
 

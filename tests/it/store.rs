@@ -23,7 +23,7 @@ fn billing() -> Value {
         "claims": {"org_ids": ["o"], "n": 1, "f": 1.5, "deep": {"a": [null, true]}}, "roles": ["r"],
         "eventhos": {"id": 7, "identifier": "i", "roles": [{"id": 1}], "long_lived": false},
         "jwks": {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "own": [1]}]},
-        "assertion_lifetime": 600, "legacy_assertion_audience": true, "redirect_uris": ["https://b.example"], "disabled": false
+        "assertion_lifetime": 600, "legacy_assertion_audience": true, "assertion_profile": "frontier", "redirect_uris": ["https://b.example"], "disabled": false
     })
 }
 
@@ -209,7 +209,8 @@ async fn a_malformed_item_is_a_500_for_its_client_alone_and_names_the_attribute(
         assert_eq!(body(&answer.response)["error"], "server_error");
         assert_eq!(answer.record.reason, Some(Reason::MalformedClientItem));
         let detail = answer.record.detail.unwrap();
-        assert!(detail.contains(name) && !detail.contains("hunter2"), "{detail}");
+        assert!(detail.starts_with("client billing: ") && detail.contains(name), "{detail}");
+        assert!(!detail.contains("hunter2"), "{detail}");
         let other = Ask::form("/oauth2/token", "grant_type=client_credentials").basic("other", "secret");
         assert_eq!(world.send(other).await.response.status(), StatusCode::OK);
         sdk.put_item().table_name(CLIENTS_TABLE).set_item(Some(item)).send().await.unwrap();

@@ -11,7 +11,12 @@ use super::{Target, id, public_key};
 use crate::{
     cli::{Failure, clients_table::ClientsTable, key::write_private_file, merge::later_than, read},
     keyring::{KeyRecord, SigningKey},
-    oauth::{client::Client, jwk::Jwks, jwt::Alg, vocabulary::GrantType},
+    oauth::{
+        client::Client,
+        jwk::Jwks,
+        jwt::Alg,
+        vocabulary::{AssertionProfile, ClientAuthMethod, GrantType},
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -65,6 +70,9 @@ pub(super) struct Generate {
     #[arg(long, value_parser = parse_alg)]
     alg: Option<Alg>,
     /// How the private key is written
+    ///
+    /// `frontier` sets the client's assertion_profile besides: its assertions are taken as Frontier's SDK makes them, at the
+    /// frontier route alone.
     #[arg(long, value_enum, default_value_t = Format::Pem)]
     format: Format,
     /// A file for the private key, readable by its owner alone [default: standard output]
@@ -156,6 +164,10 @@ impl Generate {
             return Err(Failure::new("the file is there already: name another one with --out"));
         }
         let before = existing(table, &one).await?;
+        let profiled = match format {
+            Format::Pem => before.clone(),
+            Format::Frontier => of_frontier(&before)?,
+        };
         let record = KeyRecord::generate(alg, 0).map_err(Failure::new)?;
         let key = SigningKey::from_record(&record).map_err(Failure::new)?;
         let mut keys = keys_of(&before);
@@ -179,7 +191,7 @@ impl Generate {
             Some(path) => {
                 // Before its public half: a key that nobody has would be of no use.
                 write_private_file(&path, private.as_bytes())?;
-                if let Err(failure) = store(table, &before, &keys).await {
+                if let Err(failure) = replace(table, &before, &profiled, &keys).await {
                     drop(std::fs::remove_file(&path));
                     return Err(failure);
                 }
@@ -187,19 +199,35 @@ impl Generate {
                 target.report(&json!({"client_id": one.client_id, "kid": kid, "alg": alg, "out": path}), &text);
             }
             None if target.json => {
-                store(table, &before, &keys).await?;
+                replace(table, &before, &profiled, &keys).await?;
                 let text = private.as_str();
                 say!("{}", json!({"client_id": one.client_id, "kid": kid, "alg": alg, "private_key": text}));
             }
             None => {
-                store(table, &before, &keys).await?;
+                replace(table, &before, &profiled, &keys).await?;
                 say!("{}", private.trim_end());
                 eprintln!("added key {kid} to {}\nThe private key is shown this once: store it now.", one.client_id);
             }
         }
-        advise(&before);
+        advise(&profiled);
         Ok(())
     }
+}
+
+// The client as one of Frontier's SDK. What it has used up by the stricter rules would be good again by these.
+fn of_frontier(client: &Client) -> Result<Client, Failure> {
+    let id = &client.client_id;
+    if client.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt) {
+        return Err(Failure::new(format!(
+            "client {id} authenticates by private_key_jwt: create another one for Frontier's SDK"
+        )));
+    }
+    if client.assertion_profile != AssertionProfile::Frontier && client.jwks.is_some() {
+        return Err(Failure::new(format!(
+            "client {id} has keys whose assertions are good once, and would be no more: create another one for Frontier's SDK"
+        )));
+    }
+    Ok(Client { assertion_profile: AssertionProfile::Frontier, ..client.clone() })
 }
 
 async fn existing(table: &ClientsTable, one: &One) -> Result<Client, Failure> {
@@ -211,9 +239,19 @@ fn keys_of(client: &Client) -> Vec<Value> {
 }
 
 async fn store(table: &ClientsTable, before: &Client, keys: &[Value]) -> Result<Jwks, Failure> {
+    replace(table, before, before, keys).await
+}
+
+async fn replace(table: &ClientsTable, before: &Client, after: &Client, keys: &[Value]) -> Result<Jwks, Failure> {
+    if before.jwks_uri.is_some() {
+        let id = &before.client_id;
+        return Err(Failure::new(format!(
+            "client {id} has a jwks_uri: it publishes its keys, and has none of its own here"
+        )));
+    }
     let jwks = Jwks::of(keys).map_err(Failure::new)?;
     let kept = (!keys.is_empty()).then(|| jwks.clone());
-    let after = Client { jwks: kept, updated_at: later_than(before), ..before.clone() };
+    let after = Client { jwks: kept, updated_at: later_than(before), ..after.clone() };
     table.replace(before, &after).await?;
     Ok(jwks)
 }
@@ -225,11 +263,15 @@ fn pem(pkcs8: &[u8]) -> Zeroizing<String> {
 
 fn advise(client: &Client) {
     if !client.grant_types.contains(&GrantType::JwtBearer) {
-        eprintln!(
-            "note: {} may authenticate with it; to use it as a grant, it needs {} among its grant_types",
-            client.client_id,
-            GrantType::JwtBearer.as_str()
-        );
+        let (id, grant) = (&client.client_id, GrantType::JwtBearer.as_str());
+        match client.assertion_profile {
+            AssertionProfile::Rfc7523 => {
+                eprintln!(
+                    "note: {id} may authenticate with it; to use it as a grant, it needs {grant} among its grant_types"
+                );
+            }
+            AssertionProfile::Frontier => eprintln!("note: to use it, {id} needs {grant} among its grant_types"),
+        }
     }
 }
 

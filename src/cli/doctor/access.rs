@@ -8,7 +8,10 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
-use super::finding::{Check, Finding};
+use super::{
+    super::sdk,
+    finding::{Check, Finding},
+};
 use crate::edge::aws;
 
 /// How long one call may take.
@@ -145,7 +148,7 @@ pub fn judge(calls: &[Call]) -> Vec<Finding> {
 /// The finding, if there are none.
 pub async fn sdk_config() -> Result<SdkConfig, Box<Finding>> {
     let ready = async {
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+        let config = sdk::config().await.map_err(|fault| (fault.to_string(), "name a file of certificates in PEM"))?;
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(("no AWS region is set".to_owned(), "set AWS_REGION, or `region` in the profile"));
         }

@@ -72,7 +72,9 @@ impl Clients {
         let id = item.get(CLIENTS_KEY).and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
         match from_item(item) {
             Ok(client) => self.readable.push(client),
-            Err(StoreFault::MalformedItem(why) | StoreFault::Unavailable(why)) => self.malformed.push((id, why)),
+            Err(
+                StoreFault::MalformedItem(why) | StoreFault::Unavailable(why) | StoreFault::ClientKeysUnavailable(why),
+            ) => self.malformed.push((id, why)),
         }
     }
 
@@ -137,7 +139,9 @@ fn items(clients: &Clients, terms: &Terms<'_>) -> Finding {
 // Whether it is by a secret that a client proves who it is.
 fn uses_secrets(client: &Client) -> bool {
     match client.token_endpoint_auth_method {
-        None | Some(ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost) => client.jwks.is_none(),
+        None | Some(ClientAuthMethod::ClientSecretBasic | ClientAuthMethod::ClientSecretPost) => {
+            client.jwks.is_none() && client.jwks_uri.is_none()
+        }
         Some(
             ClientAuthMethod::PrivateKeyJwt
             | ClientAuthMethod::TlsClientAuth

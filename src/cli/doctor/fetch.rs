@@ -1,12 +1,8 @@
 //! GET requests to an endpoint: TLS verified, no redirect followed, time and size bounded.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::{DateTime, DateTimeFormat};
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::{
     client::http::{HttpConnector as _, SharedHttpConnector},
     http::Request,
@@ -15,10 +11,10 @@ use bytes::Bytes;
 use http::Uri;
 use http_body_util::{BodyExt as _, Limited};
 
+use crate::cli::sdk;
 use crate::edge::{
     aws::chain,
     moment::{self, Stopwatch},
-    roots,
 };
 
 /// How long an answer may take: twice what API Gateway waits for one.
@@ -55,19 +51,12 @@ pub fn is_fit(url: &str) -> bool {
 }
 
 impl Http {
-    /// A client that trusts the machine's roots, and those of a bundle besides.
+    /// A client that trusts the machine's roots, and those of `AWS_CA_BUNDLE` besides.
     ///
     /// # Errors
     /// What is wrong with the bundle.
-    pub fn new(bundle: Option<&Path>) -> Result<Self, String> {
-        // A domain of one's own may have its certificate from anybody, so that Amazon's roots are not enough here.
-        let mut roots = TrustStore::default();
-        if let Some(bundle) = bundle {
-            roots.add_pem_certificate(roots::read(bundle)?);
-        }
-        let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|error| error.to_string())?;
-        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls).build();
-        Ok(Self(SharedHttpConnector::new(connector)))
+    pub fn new() -> Result<Self, String> {
+        Ok(Self(sdk::connector()?))
     }
 
     /// Gets a URL.

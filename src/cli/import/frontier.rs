@@ -51,6 +51,7 @@ fn one(credential: Credential) -> Result<Entry, Unfit> {
             let keys = credential.public_key.filter(|keys| keys.get("keys").is_some());
             let keys = keys.ok_or_else(|| Unfit::Fault("the row has neither secret_hash nor public_key".to_owned()))?;
             entry.set("grant_types", Some(json!(["urn:ietf:params:oauth:grant-type:jwt-bearer"])));
+            entry.set("assertion_profile", Some(json!("frontier")));
             entry.set("jwks", Some(keys));
         }
         (_, None) => return Err(Unfit::Fault("secret_hash is missing".to_owned())),

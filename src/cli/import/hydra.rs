@@ -71,10 +71,20 @@ fn one(client: Exported) -> Result<Entry, Unfit> {
         entry.set("audience", Some(audience));
     }
     let jwks = client.jwks.and_then(public_keys);
+    let jwks_uri = client.jwks_uri.filter(|uri| !uri.is_empty());
     let has_unused_keys = method != "private_key_jwt" && jwks.is_some();
+    let has_unused_uri = jwks_uri.is_some() && (method != "private_key_jwt" || jwks.is_some());
     if method == "private_key_jwt" {
-        let missing = || Unfit::Fault("its keys are not in the file (jwks); they are not fetched".to_owned());
-        entry.set("jwks", Some(jwks.ok_or_else(missing)?));
+        match (jwks, &jwks_uri) {
+            (None, Some(uri)) => {
+                entry.note("its keys are read only where JWKS_URI_HOSTS lists the host of its jwks_uri");
+                entry.set("jwks_uri", Some(uri.as_str()));
+            }
+            (Some(jwks), _) => entry.set("jwks", Some(jwks)),
+            (None, None) => {
+                return Err(Unfit::Fault("its keys are not in the file: neither jwks nor jwks_uri".to_owned()));
+            }
+        }
     } else {
         entry.set("client_secrets", Some(secrets(client.client_secret, client.rotated_secrets)?));
     }
@@ -91,7 +101,7 @@ fn one(client: Exported) -> Result<Entry, Unfit> {
     entry.drops([
         ("redirect_uris", client.redirect_uris.is_some_and(|uris| !uris.items().is_empty())),
         ("jwks", has_unused_keys),
-        ("jwks_uri", client.jwks_uri.is_some_and(|uri| !uri.is_empty())),
+        ("jwks_uri", has_unused_uri),
         ("metadata", client.metadata.is_some_and(|metadata| !empty.contains(&metadata))),
     ]);
     Ok(entry)

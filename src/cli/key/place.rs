@@ -11,7 +11,7 @@ use aws_sdk_secretsmanager::Client as Sdk;
 use clap::Args as ClapArgs;
 use zeroize::Zeroizing;
 
-use super::super::{Failure, variable};
+use super::super::{Failure, sdk, variable};
 use crate::{
     edge::keys::{Source, read_source},
     keyring::{KeyRing, RingDocument},
@@ -49,7 +49,7 @@ impl Place {
         match self.named() {
             (Some(path), None) => Ok(Source::File(path)),
             (None, Some(id)) => {
-                let config = aws_config::defaults(aws_config::BehaviorVersion::latest()).load().await;
+                let config = sdk::config().await?;
                 Ok(Source::Secret { sdk: Sdk::new(&config), id })
             }
             _ => Err(Failure::new("say where the key ring is: --file PATH or --secret-id ID, and not both")),

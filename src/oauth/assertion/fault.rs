@@ -50,8 +50,8 @@ faults! {
     UnknownKey => "assertion_unknown_key", NOT_ACCEPTED;
     /// No key of the client that it may be signed with has signed it.
     SignatureMismatch => "assertion_signature_mismatch", NOT_ACCEPTED;
-    /// The client authenticates by assertions that are good once, and the route takes less strict ones.
-    LessStrict => "assertion_less_strict", NOT_ACCEPTED;
+    /// The client's `assertion_profile` is not the one of the route.
+    AnotherProfile => "assertion_of_another_profile", NOT_ACCEPTED;
     /// The client is disabled.
     ClientDisabled => "assertion_client_disabled", NOT_ACCEPTED;
     /// `iss` and `sub` are not the client.

@@ -4,7 +4,7 @@ use super::Client;
 use crate::oauth::{
     certificate::{Certificate, certificates},
     resource::is_absolute_uri_without_fragment,
-    vocabulary::ClientAuthMethod,
+    vocabulary::{AssertionProfile, ClientAuthMethod},
 };
 
 impl Client {
@@ -23,6 +23,8 @@ impl Client {
         let types = self.authorization_details_types.iter().any(String::is_empty);
         let eventhos =
             self.eventhos.as_ref().is_some_and(|eventhos| !(eventhos.id.is_number() || eventhos.id.is_string()));
+        let profile = self.assertion_profile == AssertionProfile::Frontier
+            && self.token_endpoint_auth_method == Some(ClientAuthMethod::PrivateKeyJwt);
         [
             scope.then_some(("default_scope", "not within scope")),
             audience.then_some(("audience", "an empty string")),
@@ -31,7 +33,13 @@ impl Client {
             repeated.then_some(("allowed_resources", "a resource stands twice")),
             wider.then_some(("allowed_resources", "a scope not within scope")),
             types.then_some(("authorization_details_types", "an empty string")),
+            (self.jwks.is_some() && self.jwks_uri.is_some())
+                .then_some(("jwks_uri", "jwks or jwks_uri, not both (RFC 7591 section 2)")),
             eventhos.then_some(("eventhos.id", "neither a number nor a string")),
+            profile.then_some((
+                "assertion_profile",
+                "frontier is not for a token_endpoint_auth_method of private_key_jwt",
+            )),
             self.certificate_fault(),
         ]
         .into_iter()
@@ -56,9 +64,9 @@ impl Client {
             Some(ClientAuthMethod::SelfSignedTlsClientAuth) => {
                 let mut registered = self.jwks.iter().flat_map(certificates);
                 let readable = registered.any(|der| Certificate::from_der(der).is_some());
-                (!readable).then_some((
+                (!readable && self.jwks_uri.is_none()).then_some((
                     "token_endpoint_auth_method",
-                    "self_signed_tls_client_auth needs a jwks with a key whose x5c holds the certificate",
+                    "self_signed_tls_client_auth needs a jwks_uri, or a jwks with a key whose x5c holds the certificate",
                 ))
             }
             Some(

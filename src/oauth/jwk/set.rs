@@ -12,7 +12,7 @@ use crate::oauth::jwt::Alg;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub struct Jwks {
-    document: Value,
+    document: Arc<Value>,
     keys: Arc<[Key]>,
 }
 
@@ -86,13 +86,13 @@ impl TryFrom<Value> for Jwks {
             }
             keys.push(Key { kid: kid.to_owned(), key });
         }
-        Ok(Self { keys: keys.into(), document })
+        Ok(Self { keys: keys.into(), document: Arc::new(document) })
     }
 }
 
 impl From<Jwks> for Value {
     fn from(jwks: Jwks) -> Self {
-        jwks.document
+        Arc::unwrap_or_clone(jwks.document)
     }
 }
 
