@@ -149,6 +149,7 @@ impl TryFrom<&RingDocument> for KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::jwt::Typ;
 
     const NOW: u64 = 1_000_000;
 
@@ -196,6 +197,18 @@ mod tests {
         let last_token_expires = NOW + 600 + MAX_HELD_SECONDS + Lifetime::MAX_SECONDS;
         assert_eq!(ring.jwks(last_token_expires - 1).keys.len(), 1);
         assert_eq!(ring.jwks(last_token_expires).keys.len(), 0);
+    }
+
+    #[test]
+    fn a_key_that_is_published_no_more_verifies_nothing_whatever_the_token_says() {
+        let ring = ring(vec![record(Alg::ES256, NOW - 9, Some(NOW))]);
+        let end = NOW + MAX_HELD_SECONDS + Lifetime::MAX_SECONDS;
+        let claims = serde_json::json!({
+            "iss": "i", "sub": "s", "aud": "a", "iat": NOW, "nbf": NOW, "exp": end + 60, "jti": "j", "client_id": "c"
+        });
+        let token = ring.keys()[0].key.sign(Typ::AccessToken, claims.to_string().as_bytes()).unwrap();
+        assert!(ring.verify(&token, "i", end - 1).is_some());
+        assert!(ring.verify(&token, "i", end).is_none());
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Asked {
         let Some(asked) = &self.scope else {
             return Ok(match subject {
                 None => client.default_scope.as_ref().unwrap_or(&client.scope).without(OPENID),
-                Some(subject) => subject.scope.intersection(&client.scope).without(OPENID),
+                Some(subject) => subject.scope.intersection(&client.scope),
             });
         };
         let asked = Scope::parse(asked).map_err(|_| Reason::MalformedScope)?;

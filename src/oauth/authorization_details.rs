@@ -127,6 +127,8 @@ mod tests {
             r#"[{"type":"a","actions":"x"}]"#.to_owned(),
             r#"[{"type":"a","locations":[1]}]"#.to_owned(),
             r#"[{"type":"a","identifier":1}]"#.to_owned(),
+            r#"[{"type":"a","datatypes":"x"}]"#.to_owned(),
+            r#"[{"type":"a","privileges":{"x":1}}]"#.to_owned(),
             r#"[{"type":"a","n":123456789012345678901234567890}]"#.to_owned(),
             nested(MAX_DEPTH - 1),
             nested(1000),

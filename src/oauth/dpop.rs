@@ -59,9 +59,7 @@ impl Proof {
         let text = std::str::from_utf8(header.trim_ascii()).map_err(|_| Reason::MalformedDpopProof)?;
         let jwt = UnverifiedJwt::parse(text, HeaderKey::Jwk).map_err(|fault| match fault {
             JwtFault::AlgNotTaken => Reason::UnsupportedDpopAlg,
-            JwtFault::TooLong | JwtFault::Malformed | JwtFault::Encrypted | JwtFault::HeaderNotTaken => {
-                Reason::MalformedDpopProof
-            }
+            JwtFault::Malformed | JwtFault::Encrypted | JwtFault::HeaderNotTaken => Reason::MalformedDpopProof,
         })?;
         let jkt = verified_jkt(&jwt)?;
         let claims = Claims::read(jwt.unverified_claims()).ok_or(Reason::MalformedDpopProof)?;

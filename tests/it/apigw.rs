@@ -1,7 +1,10 @@
 //! From event to request: what the sample events do not show.
 
 use http::StatusCode;
-use mintlet::{edge::apigw::Event, oauth::jwt::Alg};
+use mintlet::{
+    edge::apigw::Event,
+    oauth::{error::Reason, jwt::Alg},
+};
 use serde_json::{Value, json};
 
 use crate::support::{Ask, World, body, parts};
@@ -63,6 +66,18 @@ async fn the_stage_is_no_part_of_the_path_and_part_of_the_issuer() {
         assert_eq!(answer.response.status(), StatusCode::OK, "{event}");
         let (_, claims) = parts(body(&answer.response)["access_token"].as_str().unwrap());
         assert_eq!(claims["iss"], issuer, "{event}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_base64_that_it_is_said_to_be_is_never_taken_as_it_is() {
+    let world = world().await;
+    for mut event in [v2("$default", "/oauth2/token"), v1("prod", "/oauth2/token", "/prod/oauth2/token")] {
+        assert_eq!(world.send(ask(&event)).await.record.reason, None);
+        event["isBase64Encoded"] = json!(true);
+        let answer = world.send(ask(&event)).await;
+        assert_eq!(answer.record.reason, Some(Reason::MalformedBase64Body), "{event}");
+        assert_eq!(answer.response.status(), StatusCode::BAD_REQUEST, "{event}");
     }
 }
 

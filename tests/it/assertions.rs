@@ -13,6 +13,8 @@ use mintlet::{
     oauth::{
         assertion::AssertionFault::{self, *},
         error::Reason,
+        jwk::VerifyingKey,
+        jws::{HeaderKey, UnverifiedJwt},
         jwt::Alg,
     },
 };
@@ -240,6 +242,16 @@ async fn the_algorithm_is_the_registered_keys_and_never_the_callers_choice() {
     let mac = aws_lc_rs::hmac::sign(&key, input.trim_end_matches('.').as_bytes());
     cases.push(("public key as HMAC key", format!("{input}{}", URL_SAFE_NO_PAD.encode(mac)), AlgNotTaken));
     all_are_refused(&world, cases).await;
+}
+
+#[test]
+fn a_key_verifies_nothing_of_another_algorithm_whoever_asks() {
+    let rsa = signer(Alg::RS256);
+    let key = VerifyingKey::from_jwk(rsa.jwk().as_object().unwrap()).unwrap();
+    for (says, good) in [("RS256", true), ("PS256", false)] {
+        let jwt = rsa.jwt_with(&json!({"alg": says}), &claims("svc", "a"));
+        assert_eq!(UnverifiedJwt::parse(&jwt, HeaderKey::Refused).unwrap().verify(&key), good, "{says}");
+    }
 }
 
 #[tokio::test]
@@ -602,6 +614,10 @@ async fn one_method_and_one_client_in_a_request() {
     world.refuses(oauth2(), "another client", ask, Reason::AssertionGrant(AnotherClient)).await;
     let ask = Use::Grant.ask(&jwt("both", "b")).basic("both", "wrong");
     world.refuses(oauth2(), "a wrong secret", ask, Reason::SecretMismatch).await;
+    let ask = Use::Grant.ask(&jwt("both", "b")).header(header::AUTHORIZATION, "Basic !");
+    world.refuses(oauth2(), "a malformed Basic", ask, Reason::MalformedBasic).await;
+    let ask = basic(Use::Grant.ask_with(&jwt("both", "b"), &format!("&client_secret={SECRET}")));
+    world.refuses(oauth2(), "two methods beside it", ask, Reason::TwoAuthMethods).await;
     let both = |grant: &str, client: &str| {
         let (client, kind) = (encode(client), encode(ASSERTION_TYPE));
         Use::Grant.ask_with(grant, &format!("&client_assertion={client}&client_assertion_type={kind}"))

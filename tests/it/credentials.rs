@@ -88,6 +88,7 @@ async fn a_basic_that_holds_no_pair_is_invalid_client() {
         good.clone(),
         String::new(),
         format!("Digest {good}"),
+        r#"Digest username="billing", realm="two words""#.to_owned(),
     ];
     for dialect in takes_basic() {
         world.takes(dialect, "good", basic(dialect, &format!("Basic {good}"))).await;

@@ -467,6 +467,7 @@ fn faulty_bounds_are_refused_at_registration() {
         ),
         (json!({"allowed_resources": [{"resource": "a:a", "x": 5}]}), "allowed_resources.0.x: no such attribute"),
         (json!({"authorization_details_types": [""]}), "authorization_details_types: an empty string"),
+        (json!({"audience": [""]}), "audience: an empty string"),
         (json!({"resource_identifiers": [""]}), "resource_identifiers: an empty string"),
         (json!({"subject_token_clients": [""]}), "subject_token_clients[0]: not 1 to 255 printable ASCII characters"),
     ] {

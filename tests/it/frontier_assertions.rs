@@ -40,6 +40,8 @@ async fn world() -> World {
     disabled["disabled"] = json!(true);
     let mut without_grant = client("without-grant", json!([RSA.jwk()]));
     without_grant["grant_types"] = json!(["client_credentials"]);
+    let mut legacy = client("legacy", json!([RSA.jwk()]));
+    legacy["legacy_assertion_audience"] = json!(true);
     let mut with_secret = client("with-secret", json!([RSA.jwk()]));
     with_secret["client_secret"] = json!(SECRET);
     let clients = json!([
@@ -47,6 +49,7 @@ async fn world() -> World {
         client("other", json!([SECOND.jwk()])),
         disabled,
         without_grant,
+        legacy,
         with_secret,
     ]);
     World::new(clients, &[Alg::RS256]).await
@@ -183,6 +186,8 @@ async fn what_frontier_leaves_open_is_open() {
 async fn what_frontier_does_not_leave_open_is_refused_in_its_shape() {
     let world = world().await;
     let rsa = |header: Value| RSA.jwt_with(&header, &claims());
+    let to_endpoint = json!({"sub": USER, "exp": NOW + 60, "aud": format!("{ISSUER}{PATH}")});
+    let to_endpoint = jwt_of("legacy", &to_endpoint);
     let cases: Vec<(&str, String, AssertionFault)> = vec![
         ("sub of another", with("sub", json!("somebody")), WrongSubject),
         ("no sub", without("sub"), MalformedClaims),
@@ -194,6 +199,13 @@ async fn what_frontier_does_not_leave_open_is_refused_in_its_shape() {
         ("another's aud", with("aud", json!("https://other.example.com")), WrongAudience),
         ("nobody's aud", with("aud", json!([])), WrongAudience),
         ("the endpoint as aud", with("aud", json!(format!("{ISSUER}{PATH}"))), WrongAudience),
+        ("the endpoint as aud of a client that may name it where aud is needed", to_endpoint, WrongAudience),
+        ("several auds of others", with("aud", json!(["https://other.example.com", "x"])), WrongAudience),
+        ("a number as aud", with("aud", json!(7)), MalformedClaims),
+        ("a number among auds", with("aud", json!([ISSUER, 7])), MalformedClaims),
+        ("an empty iss", with("iss", json!("")), MalformedClaims),
+        ("a number as iss", with("iss", json!(7)), MalformedClaims),
+        ("a number as jti", with("jti", json!(7)), MalformedClaims),
         ("another kid in the claims", with("kid", json!("other")), MalformedClaims),
         ("a number as kid in the claims", with("kid", json!(7)), MalformedClaims),
         ("no kid", rsa(json!({"alg": "RS256"})), MalformedClaims),

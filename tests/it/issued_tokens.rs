@@ -435,9 +435,11 @@ async fn a_token_of_a_key_that_was_made_since_is_known_and_can_be_revoked() {
     let token = || Ask::token(Dialect::oauth2(), "billing", SECRET);
     let (warm, late) = (instance(), instance());
     keep(std::slice::from_ref(&old));
+    let mut of_old = String::new();
     for instance in [&warm, &late] {
         let answer = instance.respond(&token().0, &Moment { now: NOW, jti: "first".to_owned() }).await;
         assert_eq!(answer.record.kid.as_deref(), Some(old.kid.as_str()));
+        token_in(&body(&answer.response)).clone_into(&mut of_old);
     }
     keep(&[old, new.clone()]);
     let answer = instance().respond(&token().0, &Moment { now: NOW, jti: JTI.to_owned() }).await;
@@ -455,4 +457,8 @@ async fn a_token_of_a_key_that_was_made_since_is_known_and_can_be_revoked() {
     assert_eq!(whole(&gone.response), revoked());
     let after = warm.respond(&about(INTROSPECT).0, &moment(NOW + 11)).await;
     assert_eq!(whole(&after.response), inactive());
+    // For a key that it has, it reads nothing.
+    keep(&[new]);
+    let held = warm.respond(&self::about(INTROSPECT, &of_old, "billing").0, &moment(NOW + 60)).await;
+    assert_ne!(whole(&held.response), inactive());
 }

@@ -16,6 +16,7 @@ mod client_keys;
 mod clients;
 mod connections;
 mod credentials;
+mod decisions;
 mod doctor;
 mod dpop;
 mod dpop_fuzz;

@@ -14,7 +14,7 @@ use mintlet::{
     oauth::{certificate::Certificate, error::Reason, jwt::Alg, vocabulary::JWT_BEARER_ASSERTION},
     service::{MutualTls, ORIGIN_SECRET_HEADER, OriginSecret},
 };
-use rcgen::{CertificateParams, DnType, KeyPair, SanType, date_time_ymd};
+use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType, date_time_ymd};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,6 +26,7 @@ use crate::{
 const MTLS: &str = "https://mtls.example.com";
 const ORIGIN_SECRET: &str = "an-origin-secret-of-more-than-32-characters";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 const CERTIFICATE_HEADER: HeaderName = HeaderName::from_static("cloudfront-viewer-cert-pem");
 const SUBJECT: &str = r"CN=billing\, worker,OU=Payments,O=Example Corp,C=DE";
@@ -89,6 +90,7 @@ fn clients() -> Value {
         by_name("other-email", "tls_client_auth_san_email", "billing@example.com"),
         // A name of one kind in a registration of another.
         by_name("dns-as-uri", "tls_client_auth_san_uri", "billing.example.com"),
+        by_name("uri-as-dns", "tls_client_auth_san_dns", "spiffe://example.com/billing"),
         {
             "client_id": "self-signed", "token_endpoint_auth_method": "self_signed_tls_client_auth", "scope": "read",
             "jwks": {"keys": [jwk(&OTHER), key]}
@@ -105,6 +107,10 @@ fn clients() -> Value {
         {
             "client_id": "bound", "client_secret": SECRET, "tls_client_certificate_bound_access_tokens": true,
             "eventhos": {"id": 2, "identifier": "bound"}
+        },
+        {
+            "client_id": "exchanger", "client_secret": SECRET, "grant_types": [TOKEN_EXCHANGE],
+            "audience": ["secret", "bound"], "subject_token_clients": ["secret", "bound"]
         },
         {
             "client_id": "signer", "jwks": {"keys": [SIGNER.jwk()]}, "grant_types": ["client_credentials", JWT_BEARER],
@@ -163,14 +169,18 @@ async fn a_certificate_of_the_registered_name_or_the_registered_one_gets_a_token
 async fn a_certificate_authenticates_who_introspects_and_revokes() {
     let world = world().await;
     let token = token_in(&body(&world.send(ask("self-signed", Some(&OURS))).await.response)).to_owned();
-    let about = |path: &str, certificate: &rcgen::Certificate| {
-        let mut ask = Ask::form(path, &format!("token={token}&client_id=self-signed"));
+    let about_of = |path: &str, id: &str, certificate: &rcgen::Certificate| {
+        let mut ask = Ask::form(path, &format!("token={token}&client_id={id}"));
         ask.0.client_certificate = Some(certificate.pem());
         ask
     };
+    let about = |path: &str, certificate: &rcgen::Certificate| about_of(path, "self-signed", certificate);
     for path in ["/oauth2/introspect", "/oauth2/revoke"] {
         let reason = world.send(about(path, &OTHER)).await.record.reason;
         assert_eq!(reason, Some(Reason::CertificateMismatch), "{path}");
+        // The certificate is the token's client's, and who asks is nobody.
+        let reason = world.send(about_of(path, "nobody", &OURS)).await.record.reason;
+        assert_eq!(reason, Some(Reason::UnknownClient), "{path}");
     }
     let answer = world.send(about("/oauth2/introspect", &OURS)).await;
     assert_eq!(answer.record.auth_method, Some("self_signed_tls_client_auth"));
@@ -185,7 +195,9 @@ async fn a_certificate_authenticates_who_introspects_and_revokes() {
 async fn any_other_certificate_is_refused_like_an_unknown_client() {
     let world = world().await;
     let oauth2 = Dialect::oauth2();
-    for id in ["other-subject", "other-dns", "other-uri", "other-ip", "other-email", "dns-as-uri", "secret"] {
+    for id in
+        ["other-subject", "other-dns", "other-uri", "other-ip", "other-email", "dns-as-uri", "uri-as-dns", "secret"]
+    {
         world.refuses(oauth2, id, ask(id, Some(&OURS)), Reason::CertificateMismatch).await;
     }
     world.takes(oauth2, "the name alone counts", ask("subject", Some(&OTHER))).await;
@@ -200,10 +212,48 @@ async fn any_other_certificate_is_refused_like_an_unknown_client() {
     }
     world.refuses(oauth2, "unknown", ask("nobody", Some(&OURS)), Reason::UnknownClient).await;
     world.refuses(oauth2, "no id", ask("", Some(&OURS)), Reason::NoCredentials).await;
+    world.refuses(oauth2, "4 KiB", ask(&"x".repeat(4097), Some(&OURS)), Reason::CredentialTooLong).await;
     world.refuses(oauth2, "disabled", ask("disabled", Some(&OURS)), Reason::ClientDisabled).await;
     let mut malformed = ask("subject", Some(&OURS));
     malformed.0.client_certificate.as_mut().unwrap().push_str(&OTHER.pem());
     world.refuses(oauth2, "two certificates", malformed, Reason::MalformedCertificate).await;
+}
+
+#[tokio::test]
+async fn what_is_not_one_whole_certificate_of_at_most_16_kib_is_refused() {
+    let world = world().await;
+    let over = |pem: String| {
+        let mut ask = ask("subject", None);
+        ask.0.client_certificate = Some(pem);
+        ask
+    };
+    let pem_of =
+        |der: &[u8]| format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", STANDARD.encode(der));
+    let pem = OURS.pem();
+    let named_twice = certificate(|params| {
+        // dNSName a (RFC 5280 section 4.2.1.6).
+        let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 0x03, 0x82, 0x01, b'a']);
+        params.custom_extensions.push(second);
+    });
+    for (title, pem) in [
+        ("no first line", pem.replace("-----BEGIN CERTIFICATE-----", "")),
+        ("no last line", pem.replace("-----END CERTIFICATE-----", "")),
+        ("another label", pem.replace("CERTIFICATE", "X509 CERTIFICATE")),
+        ("a byte after it", pem_of(&[OURS.der().as_ref(), &[0]].concat())),
+        ("cut off", pem_of(&OURS.der()[..OURS.der().len() - 1])),
+        ("alternative names twice", named_twice.pem()),
+        ("16 KiB and more", pem.replace("-----END", &format!("{}-----END", "\n".repeat(16 * 1024)))),
+    ] {
+        world.refuses(Dialect::oauth2(), title, over(pem), Reason::MalformedCertificate).await;
+    }
+    world.takes(Dialect::oauth2(), "the same DER", over(pem_of(OURS.der()))).await;
+    world
+        .takes(
+            Dialect::oauth2(),
+            "15 KiB",
+            over(pem.replace("-----END", &format!("{}-----END", "\n".repeat(15 * 1024 - pem.len())))),
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -306,6 +356,38 @@ async fn a_token_is_bound_to_the_certificate_and_the_key_of_the_proof_at_once() 
     };
     world.refuses(Dialect::oauth2(), "no certificate", bound(None), Reason::NoCertificateToBind).await;
     world.takes(Dialect::oauth2(), "certificate and proof", bound(Some(OURS.pem()))).await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_certificate_is_not_exchanged_whatever_is_proven() {
+    let (world, key) = (world().await, ProofKey::fixed());
+    let over_mtls = |ask: Ask, proof: Option<&str>| {
+        let mut ask = ask;
+        ask.0.client_certificate = Some(OURS.pem());
+        let Some(jti) = proof else { return ask };
+        ask.header(DPOP, &key.proof_with(|_, claims| drop(claims.insert("jti".to_owned(), json!(jti)))))
+    };
+    let issue = async |id: &str, proof: Option<&str>| {
+        let answer = world.send(over_mtls(Ask::token(Dialect::oauth2(), id, SECRET), proof)).await;
+        token_in(&body(&answer.response)).to_owned()
+    };
+    let exchange = |subject: &str, proof: Option<&str>| {
+        let kind = "urn:ietf:params:oauth:token-type:access_token";
+        let form = format!("grant_type={TOKEN_EXCHANGE}&subject_token={subject}&subject_token_type={kind}");
+        over_mtls(Ask::form("/oauth2/token", &form).basic("exchanger", SECRET), proof)
+    };
+    let oauth2 = Dialect::oauth2();
+    world.takes(oauth2, "bound to nothing", exchange(&issue("secret", None).await, None)).await;
+    world.takes(oauth2, "bound to the key", exchange(&issue("secret", Some("a")).await, Some("b"))).await;
+    let (certificate, both) = (issue("bound", None).await, issue("bound", Some("c")).await);
+    for (title, subject, proof) in [
+        ("to the certificate", &certificate, None),
+        ("to the certificate, with a proof", &certificate, Some("d")),
+        ("to both", &both, None),
+        ("to both, with a proof", &both, Some("d")),
+    ] {
+        world.refuses(oauth2, title, exchange(subject, proof), Reason::SubjectTokenBound).await;
+    }
 }
 
 #[tokio::test]

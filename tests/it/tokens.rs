@@ -253,6 +253,8 @@ async fn a_scope_outside_the_registration_or_the_grammar_is_refused_and_never_na
             assert_eq!(found, Err(reason), "{} {asked:?}", dialect.name);
         }
     }
+    // Nor is what nobody is granted part of what is given unasked.
+    assert_eq!(claims(&world, oauth2(), &[]).await.unwrap()["scope"], "read write");
 }
 
 #[tokio::test]

@@ -73,7 +73,6 @@ faults! {
 impl From<JwtFault> for AssertionFault {
     fn from(fault: JwtFault) -> Self {
         match fault {
-            JwtFault::TooLong => Self::TooLong,
             JwtFault::Malformed => Self::Malformed,
             JwtFault::Encrypted => Self::Encrypted,
             JwtFault::HeaderNotTaken => Self::HeaderNotTaken,

@@ -239,6 +239,44 @@ mod tests {
         }
     }
 
+    // One group of attributes in DER; each is an object identifier's bytes, a tag and a value (RFC 5280 section 4.1.2.4).
+    fn der(attributes: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
+        let tlv = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let attribute =
+            |(oid, tag, value): &(&[u8], u8, &[u8])| tlv(0x30, &[tlv(0x06, oid), tlv(*tag, value)].concat());
+        tlv(0x30, &tlv(0x31, &attributes.iter().map(attribute).collect::<Vec<_>>().concat()))
+    }
+
+    fn of(der: &[u8]) -> Option<DistinguishedName> {
+        DistinguishedName::of(&X509Name::from_der(der).unwrap().1)
+    }
+
+    #[test]
+    fn a_certificate_may_have_a_group_in_any_order_and_a_value_in_any_type_of_text() {
+        let (unit, place) = ([0x55, 4, 11], [0x55, 4, 7]);
+        let name = parse("OU=Engines+L=Turin");
+        for certificates in [
+            der(&[(&unit, 0x0c, b"Engines"), (&place, 0x0c, b"Turin")]),
+            der(&[(&place, 0x13, b"Turin"), (&unit, 0x16, b"Engines")]),
+            der(&[(&place, 0x1e, b"\0T\0u\0r\0i\0n"), (&unit, 0x0c, b"Engines")]),
+        ] {
+            assert_eq!(of(&certificates), Some(name.clone()));
+        }
+        for other in [
+            der(&[(&place, 0x0c, b"Engines"), (&unit, 0x0c, b"Turin")]),
+            der(&[(&place, 0x04, b"Turin"), (&unit, 0x0c, b"Engines")]),
+        ] {
+            assert_ne!(of(&other), Some(name.clone()));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_not_of_its_type_is_in_no_name() {
+        for (tag, value) in [(0x0c, b"\xff".as_slice()), (0x13, b"\xff"), (0x1e, b"\0a\0"), (0x1e, b"\xd8\0")] {
+            assert_eq!(of(&der(&[(&[0x55, 4, 3], tag, value)])), None, "{value:?}");
+        }
+    }
+
     #[test]
     fn another_text_is_no_name() {
         for bad in [

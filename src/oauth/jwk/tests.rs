@@ -61,6 +61,9 @@ fn a_key_that_is_weak_or_is_not_one_is_refused() {
     };
     let zero_first = URL_SAFE_NO_PAD.encode([&[0], vec![0xA5; 256].as_slice()].concat());
     let x = "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4";
+    let point = [x, ec()["y"].as_str().unwrap()].map(|text| URL_SAFE_NO_PAD.decode(text).unwrap()).concat();
+    let (x_and_a_byte, y_less_a_byte) = point.split_at(33);
+    let [x_and_a_byte, y_less_a_byte] = [x_and_a_byte, y_less_a_byte].map(|part| URL_SAFE_NO_PAD.encode(part));
     for (jwk, fault) in [
         (rsa(1024), JwkFault::RsaModulus),
         (rsa(2040), JwkFault::RsaModulus),
@@ -70,6 +73,7 @@ fn a_key_that_is_weak_or_is_not_one_is_refused() {
         (with(rsa(2048), "e", json!("AQ")), JwkFault::RsaExponent),
         (with(rsa(2048), "e", json!("Aw")), JwkFault::RsaExponent),
         (with(rsa(2048), "e", json!("AQAA")), JwkFault::RsaExponent),
+        (with(rsa(2048), "e", json!("AQAC")), JwkFault::RsaExponent),
         (with(rsa(2048), "e", json!("AQAAAAE")), JwkFault::RsaExponent),
         (with(rsa(2048), "e", json!("AAEAAQ")), JwkFault::Malformed),
         (with(rsa(2048), "e", json!("")), JwkFault::Malformed),
@@ -82,6 +86,8 @@ fn a_key_that_is_weak_or_is_not_one_is_refused() {
         (with(ec(), "y", json!("4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM=")), JwkFault::Malformed),
         (with(ec(), "y", json!(null)), JwkFault::Malformed),
         (with(with(ec(), "x", json!("A".repeat(43))), "y", json!("A".repeat(43))), JwkFault::NotOnCurve),
+        // The same point, cut elsewhere: it would have another thumbprint.
+        (with(with(ec(), "x", json!(x_and_a_byte)), "y", json!(y_less_a_byte)), JwkFault::NotOnCurve),
         (with(ec(), "alg", json!("ES384")), JwkFault::WrongAlg),
         (with(ec(), "crv", json!("P-384")), JwkFault::NotOnCurve),
         (with(ec(), "crv", json!("P-521")), JwkFault::UnknownKind),
