@@ -16,7 +16,7 @@ def need_wrk():
 
 
 def wrk(port, path, connections, seconds, body, *more):
-    """Runs wrk; `body` may hold %d, which `more` fills: "random N" or "count FROM STEP"."""
+    """Runs wrk; `body` may hold %d, which `more` fills: one of N numbers, a STEP apart."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(SCRIPT)]
     argv += [f"http://127.0.0.1:{port}{path}", "--", body, *map(str, more)]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout

@@ -1,10 +1,9 @@
--- wrk: posts a form and counts answers that are not 200. Arguments: body [random N | count FROM STEP].
--- %d in the body becomes a number below N, or one that goes on counting.
-local template, mode, first, step
+-- wrk: posts a form and counts answers that are not 200. Arguments: body [N STEP].
+-- %d in the body becomes one of N numbers, a STEP apart.
+local template, count, step
 
 function init(args)
-   template, mode = args[1], args[2]
-   first, step = tonumber(args[3]), tonumber(args[4] or 1)
+   template, count, step = args[1], tonumber(args[2]), tonumber(args[3])
    wrk.method = "POST"
    wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
    wrk.body = template
@@ -12,11 +11,8 @@ function init(args)
 end
 
 function request()
-   if mode == "random" then
-      wrk.body = template:format(math.random(0, first - 1))
-   elseif mode == "count" then
-      wrk.body = template:format(first)
-      first = first + step
+   if count then
+      wrk.body = template:format(math.random(0, count - 1) * step)
    end
    return wrk.format()
 end

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::http::header;
+use aws_runtime::user_agent::UserAgentInterceptor;
 use aws_sdk_dynamodb::{
     config::{
         BehaviorVersion, Credentials, IdentityCache, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
@@ -9,7 +11,19 @@ use aws_sdk_dynamodb::{
     },
     error::{ProvideErrorMetadata, SdkError},
 };
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        http::SharedHttpConnector,
+        interceptors::{
+            Intercept,
+            context::{BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+            disable_interceptor, dyn_dispatch_hint,
+        },
+        runtime_components::RuntimeComponents,
+    },
+};
+use aws_smithy_types::config_bag::ConfigBag;
 use aws_types::SdkConfig;
 
 use super::{hook::ClaimsHook, http, roots};
@@ -52,7 +66,7 @@ impl Connection {
     /// A client of DynamoDB.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared);
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.shared).interceptor(UserAgent);
         config.set_endpoint_url(self.aws.dynamodb_endpoint.clone());
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
@@ -60,7 +74,7 @@ impl Connection {
     /// A client of Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared);
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.shared).interceptor(UserAgent);
         config.set_endpoint_url(self.aws.secrets_manager_endpoint.clone());
         aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
@@ -77,6 +91,38 @@ impl Connection {
                 ClaimsHook::function(connector, place, credentials(&self.aws), name, hook.timeout)
             }
         }
+    }
+}
+
+// Says who asks, where CloudTrail shows it. The SDK's own says what features of it are in use, anew for each request, which takes
+// as much time as signing it does.
+#[derive(Debug)]
+struct UserAgent;
+
+#[dyn_dispatch_hint]
+impl Intercept for UserAgent {
+    fn name(&self) -> &'static str {
+        "UserAgent"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        state: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let disabled = disable_interceptor::<UserAgentInterceptor>("there is another");
+        state.interceptor_state().store_put(disabled);
+        Ok(())
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().insert(header::USER_AGENT.as_str(), http::USER_AGENT);
+        Ok(())
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn start<C>(
     let ended = match config {
         Ok(config) => {
             telemetry::start_json(log_level(&config));
-            run(config).await.inspect_err(|error| tracing::error!(error, "the Lambda runtime ended")).is_ok()
+            Box::pin(run(config)).await.inspect_err(|error| tracing::error!(error, "the Lambda runtime ended")).is_ok()
         }
         Err(faults) => {
             telemetry::start_json(LevelFilter::ERROR);

@@ -34,6 +34,9 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use tower_service::Service;
 
+/// What the program calls itself.
+pub const USER_AGENT: &str = concat!("mintlet/", env!("CARGO_PKG_VERSION"));
+
 // From the name to the open connection; the handshake of TLS is part of what the caller waits for at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 

@@ -28,8 +28,6 @@ pub struct HttpSource {
 /// The time that a fetch may take in all.
 pub const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-const USER_AGENT: &str = concat!("mintlet/", env!("CARGO_PKG_VERSION"));
-
 impl HttpSource {
     /// A source that trusts the roots of a PEM file, or else the system's. Nothing is read yet.
     #[must_use]
@@ -65,7 +63,7 @@ impl JwksSource for HttpSource {
 pub async fn get(connector: &SharedHttpConnector, url: &str, timeout: Duration) -> Result<Fetched, String> {
     let request = ::http::Request::get(url)
         .header(header::ACCEPT, "application/jwk-set+json, application/json")
-        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::USER_AGENT, http::USER_AGENT)
         // The next one is minutes away, and an instance may be frozen until then.
         .header(header::CONNECTION, "close")
         .body(SdkBody::empty());
