@@ -65,9 +65,12 @@ impl Request {
     }
 
     /// Notes which of what was presented are tokens that `issuer` issued and that have not expired.
+    ///
+    /// Not those of an HMAC key: whoever verifies them can make them, and would get in exchange what is good everywhere.
     pub fn verify(&mut self, ring: &KeyRing, issuer: &str, now: u64) {
         for presented in [&mut self.subject, &mut self.actor] {
-            presented.verified = presented.token.as_deref().and_then(|token| ring.verify(token, issuer, now));
+            let ours = |token| ring.verify_as_ours_alone(token, issuer, now);
+            presented.verified = presented.token.as_deref().and_then(ours);
         }
     }
 
@@ -100,8 +103,8 @@ impl Request {
         if confirmations.any(|cnf| proof.is_none_or(|proof| json!({"jkt": proof.jkt()}) != *cnf)) {
             return Err(Reason::SubjectTokenBound);
         }
-        // Nobody names another one as who acts.
-        if actor.is_some_and(|actor| actor.client_id != client.client_id || actor.claims.contains_key("act")) {
+        // Nobody names another one as who acts: the `sub` of a token that was obtained by exchange may be another one's.
+        if actor.is_some_and(|actor| actor.client_id != client.client_id || actor.lineage.len() > 1) {
             return Err(Reason::ActorTokenNotAllowed);
         }
         // The subject token is one of its own lineage.

@@ -44,7 +44,8 @@ const MAX_REASON_CHARS: usize = 200;
 #[serde(deny_unknown_fields)]
 struct Answer {
     claims: Option<Map<String, Value>>,
-    deny: Option<bool>,
+    #[serde(default)]
+    deny: bool,
     reason: Option<String>,
 }
 
@@ -56,7 +57,7 @@ impl Verdict {
     pub fn parse(answer: &[u8]) -> Result<Self, &'static str> {
         let answer: Answer = serde_json::from_slice(answer)
             .map_err(|_| "its answer is not an object of claims, or of deny and reason")?;
-        if answer.deny == Some(true) {
+        if answer.deny {
             let reason = answer.reason.unwrap_or_default();
             let plain = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
             return Ok(Self::Denied(plain.take(MAX_REASON_CHARS).collect()));
@@ -106,6 +107,7 @@ mod tests {
             json!({}),
             json!({"deny": false}),
             json!({"deny": "true"}),
+            json!({"claims": {}, "deny": null}),
             json!({"claims": null}),
             json!({"claims": []}),
             json!({"claim": {"a": 1}}),

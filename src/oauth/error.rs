@@ -278,8 +278,8 @@ reasons! {
     SubjectTokenBound => InvalidRequest, "subject_token_bound", "A token that is bound to a key is not exchanged";
     /// An actor token that is no access token of ours, or no longer good.
     ActorTokenNotGood => InvalidRequest, "actor_token_not_good", "The actor_token is not an active access token of this server";
-    /// An actor token of another client, or one that acts for somebody itself.
-    ActorTokenNotAllowed => InvalidRequest, "actor_token_not_allowed", "The actor_token is not the client's own";
+    /// An actor token of another client, or one that was itself obtained by exchange.
+    ActorTokenNotAllowed => InvalidRequest, "actor_token_not_allowed", "The actor_token is not the client's own, or was obtained by exchange";
     /// It came of more exchanges, one after another, than a token may tell of.
     TooManyExchanges => InvalidRequest, "too_many_exchanges", "The subject_token has been exchanged too often";
     /// The client is to use its long-lived token (eventhos).

@@ -329,6 +329,45 @@ async fn an_actor_is_the_client_itself() {
 }
 
 #[tokio::test]
+async fn who_acts_is_not_whom_an_exchanged_token_is_of() {
+    let world = world().await;
+    let subject = issue(&world, "gateway", "j1", &[]).await;
+    let acting = |actor: &str| {
+        exchange("gateway", &subject, &[("actor_token", actor), ("actor_token_type", ACCESS_TOKEN), ("resource", API)])
+    };
+    let own = issue(&world, "gateway", "j2", &[]).await;
+    world.takes(Dialect::oauth2(), "its own", acting(&own)).await;
+    // The gateway's too, by its `client_id`; its `sub` is web's, and it ends with web's token.
+    let answer = world.send(exchange("gateway", &issue(&world, "web", "j3", &[]).await, &[])).await;
+    let exchanged = token_in(&body(&answer.response)).to_owned();
+    let refused = Reason::ActorTokenNotAllowed;
+    world.refuses(Dialect::oauth2(), "in exchange for web's", acting(&exchanged), refused).await;
+}
+
+#[tokio::test]
+async fn a_token_that_its_verifiers_could_have_made_is_not_exchanged() {
+    let client = |id: &str, alg: &str| {
+        json!({"client_id": id, "client_secret": SECRET, "scope": "read", "audience": [API], "grant_types": BOTH,
+            "subject_token_clients": ["asymmetric", "symmetric"], "access_token_signed_response_alg": alg})
+    };
+    let clients = json!([client("asymmetric", "ES256"), client("symmetric", "HS256"), client("gateway", "ES256")]);
+    let world = World::new(clients, &[Alg::ES256, Alg::HS256]).await;
+    let dialect = Dialect::oauth2();
+    let good = issue(&world, "asymmetric", "j1", &[]).await;
+    let shared = issue(&world, "symmetric", "j2", &[]).await;
+    world.takes(dialect, "ES256", exchange("gateway", &good, &[])).await;
+    world.refuses(dialect, "HS256", exchange("gateway", &shared, &[]), Reason::SubjectTokenNotGood).await;
+    let own = exchange("symmetric", &shared, &[]);
+    world.refuses(dialect, "HS256, one's own", own, Reason::SubjectTokenNotGood).await;
+    let acting =
+        |actor: &str| exchange("symmetric", &good, &[("actor_token", actor), ("actor_token_type", ACCESS_TOKEN)]);
+    world.refuses(dialect, "HS256 of who acts", acting(&shared), Reason::ActorTokenNotGood).await;
+    // Whoever may ask about it is told of it, as ever.
+    let ask = Ask::form("/oauth2/introspect", &format!("token={shared}")).basic("symmetric", SECRET);
+    assert_eq!(body(&world.send(ask).await.response)["active"], true);
+}
+
+#[tokio::test]
 async fn no_other_dialect_exchanges_tokens() {
     let world = world().await;
     let subject = issue(&world, "web", "j1", &[]).await;

@@ -129,6 +129,27 @@ async fn the_first_token_of_a_symmetric_key_says_that_it_has_to_be_taken_to_veri
 }
 
 #[tokio::test]
+async fn a_client_whose_tokens_are_to_be_bound_gets_no_long_lived_one() {
+    let desk = desk().await;
+    for member in ["dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens"] {
+        for (bound, issued) in [(false, true), (true, false)] {
+            let door = json!({"clients": [{"client_id": "door", member: bound,
+                "eventhos": {"id": 8, "identifier": "front-door", "long_lived": true}}]});
+            desk.json(&["apply", "-f", &desk.file("door.json", &door.to_string())]).await;
+            if issued {
+                desk.json(&issue(&desk, "door", "30d")).await;
+            } else {
+                assert_eq!(
+                    desk.fails(&issue(&desk, "door", "30d")).await,
+                    "mintlet: client door is registered for tokens that are bound to a key or a certificate, and a long-lived \
+                     one is bound to nothing\n"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_of_long_lived_tokens_still_gets_no_short_one() {
     let desk = desk().await;
     desk.json(&issue(&desk, "door", "365d")).await;

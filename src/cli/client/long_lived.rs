@@ -17,7 +17,7 @@ use crate::{
     edge::{keys::Source, moment},
     grant::{Issue, client_credentials},
     keyring::KeyRing,
-    oauth::{client::Client, jwt::Alg, params::Params},
+    oauth::{certificate::Certificate, client::Client, jwt::Alg, params::Params},
 };
 
 #[derive(Debug, ClapArgs)]
@@ -184,6 +184,12 @@ fn check(client: &Client) -> Result<(), Failure> {
         return Err(Failure::new(format!(
             "client {id} is not one for long-lived tokens: its record would have to say eventhos.long_lived, and then it \
              gets no short-lived ones at the eventhos endpoint"
+        )));
+    }
+    if client.dpop_bound_access_tokens || Certificate::binding(client, None).is_err() {
+        return Err(Failure::new(format!(
+            "client {id} is registered for tokens that are bound to a key or a certificate, and a long-lived one is bound to \
+             nothing"
         )));
     }
     if client.disabled { Err(Failure::new(format!("client {id} is disabled"))) } else { Ok(()) }
