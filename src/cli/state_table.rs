@@ -134,8 +134,12 @@ impl StateTable {
     ///
     /// # Errors
     /// If the table cannot be read.
-    pub async fn revoked(&self, jtis: impl Iterator<Item = &str>) -> Result<HashSet<String>, Failure> {
-        let rows: HashMap<String, &str> = jtis.map(|jti| (revoked_row(jti), jti)).collect();
+    pub async fn revoked(
+        &self,
+        client_id: &ClientId,
+        jtis: impl Iterator<Item = &str>,
+    ) -> Result<HashSet<String>, Failure> {
+        let rows: HashMap<String, &str> = jtis.map(|jti| (revoked_row(client_id, jti).pk(), jti)).collect();
         let found = self.rows(rows.keys().cloned().collect()).await?;
         Ok(found.keys().filter_map(|pk| rows.get(pk).map(|jti| (*jti).to_owned())).collect())
     }
@@ -144,11 +148,11 @@ impl StateTable {
     ///
     /// # Errors
     /// If the table cannot be read, or refuses.
-    pub async fn revoke(&self, token: &LongLivedToken, now: u64) -> Result<bool, Failure> {
-        if !self.revoked(std::iter::once(token.jti.as_str())).await?.is_empty() {
+    pub async fn revoke(&self, client_id: &ClientId, token: &LongLivedToken, now: u64) -> Result<bool, Failure> {
+        if !self.revoked(client_id, std::iter::once(token.jti.as_str())).await?.is_empty() {
             return Ok(false);
         }
-        let row = StateRow::RevokedToken { jti: token.jti.clone() };
+        let row = revoked_row(client_id, &token.jti);
         let write = Write::Put { row, expires_at: token.expires_at, at: now };
         self.write(write, now).await.map(|()| true)
     }
@@ -208,6 +212,6 @@ fn long_lived_row(client_id: &str) -> String {
     format!("long-lived#{client_id}")
 }
 
-fn revoked_row(jti: &str) -> String {
-    StateRow::RevokedToken { jti: jti.to_owned() }.pk()
+fn revoked_row(client_id: &ClientId, jti: &str) -> StateRow {
+    StateRow::RevokedToken { client_id: client_id.clone(), jti: jti.to_owned() }
 }

@@ -45,8 +45,8 @@ struct Slot {
     asking: Mutex<()>,
 }
 
-// A set is 64 KiB at most, and the function has 256 MB or more.
-const MAX_URIS: usize = 256;
+// Most sets are a few KiB, 64 at most; hosts are listed by the operator, and the function has 256 MB or more.
+const MAX_URIS: usize = 1024;
 
 impl<S: Store, F: JwksSource> PublishedKeys<S, F> {
     /// Fetches what is allowed from a source; without one, nothing: a client that publishes its keys then has none.

@@ -33,7 +33,7 @@ pub fn decide(
     if outcome.is_ok() {
         writes.extend(proven.writes.iter().cloned());
         writes.extend(token.map(|token| Write::Put {
-            row: StateRow::RevokedToken { jti: token.jti.clone() },
+            row: StateRow::RevokedToken { client_id: token.client_id.clone(), jti: token.jti.clone() },
             expires_at: token.expires_at,
             at: moment.now,
         }));

@@ -95,7 +95,7 @@ impl AccessToken {
     pub fn revocations(&self) -> impl Iterator<Item = StateRow> {
         self.lineage.iter().flat_map(|token| {
             [
-                StateRow::RevokedToken { jti: token.jti.clone() },
+                StateRow::RevokedToken { client_id: token.client_id.clone(), jti: token.jti.clone() },
                 StateRow::RevokedClient { client_id: token.client_id.clone() },
             ]
         })
@@ -105,7 +105,7 @@ impl AccessToken {
     #[must_use]
     pub fn is_revoked(&self, state: &[(StateRow, Found)]) -> bool {
         let revokes = |row: &StateRow, found: &Found, token: &TokenId| match row {
-            StateRow::RevokedToken { jti } => *jti == token.jti,
+            StateRow::RevokedToken { client_id, jti } => *client_id == token.client_id && *jti == token.jti,
             StateRow::RevokedClient { client_id } => *client_id == token.client_id && token.issued_at <= found.at,
             StateRow::AssertionJti { .. } | StateRow::DpopJti { .. } => false,
         };
@@ -198,9 +198,13 @@ mod tests {
         for (at, revoked) in [(899, false), (900, true), (901, true)] {
             assert_eq!(token.is_revoked(&[(by_client.clone(), found(at))]), revoked, "{at}");
         }
-        let other = StateRow::RevokedClient { client_id: ClientId::parse("d").unwrap() };
-        assert!(
-            !token.is_revoked(&[(other, found(901)), (StateRow::RevokedToken { jti: "k".to_owned() }, found(901))])
-        );
+        let id = |text| ClientId::parse(text).unwrap();
+        for other in [
+            StateRow::RevokedClient { client_id: id("d") },
+            StateRow::RevokedToken { client_id: id("c"), jti: "k".to_owned() },
+            StateRow::RevokedToken { client_id: id("d"), jti: "j".to_owned() },
+        ] {
+            assert!(!token.is_revoked(&[(other, found(901))]));
+        }
     }
 }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{claims, client::ClientId, scope::Scope, vocabulary::GrantType};
+use super::{claims, client::ClientId, json, scope::Scope, vocabulary::GrantType};
 
 /// What was decided, as the hook is told. There is no secret, no token and no assertion in it.
 #[derive(Debug, Serialize)]
@@ -55,8 +55,9 @@ impl Verdict {
     /// # Errors
     /// What is wrong with it, for the log, without a word of the answer.
     pub fn parse(answer: &[u8]) -> Result<Self, &'static str> {
-        let answer: Answer = serde_json::from_slice(answer)
-            .map_err(|_| "its answer is not an object of claims, or of deny and reason")?;
+        let answer: Answer = json::object(answer)
+            .and_then(|answer| serde_json::from_value(Value::Object(answer)).ok())
+            .ok_or("its answer is not an object of claims, or of deny and reason, or has a repeated member")?;
         if answer.deny {
             let reason = answer.reason.unwrap_or_default();
             let plain = reason.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -121,7 +122,7 @@ mod tests {
         for name in crate::oauth::jwt::REGISTERED_CLAIMS {
             assert_eq!(parse(&json!({"claims": {*name: "x"}})), Err("it adds a claim that only the server sets"));
         }
-        for bad in ["", "{", "{\"deny\":true} x", r#"{"deny":true,"deny":false}"#] {
+        for bad in ["", "{", "{\"deny\":true} x", r#"{"deny":true,"deny":false}"#, r#"{"claims":{"a":1,"a":2}}"#] {
             assert!(Verdict::parse(bad.as_bytes()).is_err(), "{bad}");
         }
     }

@@ -26,6 +26,8 @@ pub enum StateRow {
     },
     /// An access token that was revoked (RFC 7009).
     RevokedToken {
+        /// The client it was issued to, so that none can revoke what it says is its own and is another's.
+        client_id: ClientId,
         /// Its `jti`.
         jti: String,
     },
@@ -46,7 +48,7 @@ impl StateRow {
         let written = match self {
             Self::AssertionJti { client_id, jti } => write!(pk, "assertion-jti#{client_id}#{}", hash(jti)),
             Self::DpopJti { jkt, jti } => write!(pk, "dpop-jti#{}#{}", hash(jkt), hash(jti)),
-            Self::RevokedToken { jti } => write!(pk, "revoked#{}", hash(jti)),
+            Self::RevokedToken { client_id, jti } => write!(pk, "revoked#{client_id}#{}", hash(jti)),
             Self::RevokedClient { client_id } => write!(pk, "revoked-client#{client_id}"),
         };
         debug_assert!(written.is_ok(), "a string takes all that is written to it");
@@ -123,8 +125,9 @@ mod tests {
             StateRow::AssertionJti { client_id: client(&"x".repeat(255)), jti: long.clone() },
             StateRow::DpopJti { jkt: "a".to_owned(), jti: "b#c".to_owned() },
             StateRow::DpopJti { jkt: "a#b".to_owned(), jti: "c".to_owned() },
-            StateRow::RevokedToken { jti: long },
-            StateRow::RevokedToken { jti: "a".to_owned() },
+            StateRow::RevokedToken { client_id: client("a"), jti: long },
+            StateRow::RevokedToken { client_id: client("a"), jti: "a".to_owned() },
+            StateRow::RevokedToken { client_id: client("b"), jti: "a".to_owned() },
             StateRow::RevokedClient { client_id: client("a") },
         ];
         for (index, row) in rows.iter().enumerate() {

@@ -71,7 +71,9 @@ fn a_refused_revocation_stores_nothing() {
         let Value::Object(claims) = claims else { unreachable!() };
         AccessToken::of(claims, ISSUER, NOW).unwrap()
     };
-    let revoked = [used(), vec![StateRow::RevokedToken { jti: "j".to_owned() }]].concat();
+    let revoked =
+        [used(), vec![StateRow::RevokedToken { client_id: ClientId::parse("svc").unwrap(), jti: "j".to_owned() }]]
+            .concat();
     let params = Params::from_form(format!("token=x&{credentials}").as_bytes()).unwrap();
     let request = issued_token::Request::parse(&params, iter::empty(), None).unwrap();
     for (id, refused, stored) in [("svc", None, revoked), ("other", Some(Reason::TokenOfAnotherClient), Vec::new())] {

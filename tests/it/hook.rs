@@ -229,11 +229,15 @@ async fn a_hook_that_fails_in_any_way_is_a_503_and_no_token() {
         ("throttled", Reply::Now(429, false, good.clone()), "an answer of HTTP status 429"),
         ("a function that failed", Reply::Now(200, true, good.clone()), "the function has failed"),
         ("too large", Reply::Now(200, false, vec![b' '; 17 * 1024]), "an answer over 16 KiB, or cut short"),
-        ("null", says(&json!(null)), "its answer is not an object of claims, or of deny and reason"),
+        (
+            "null",
+            says(&json!(null)),
+            "its answer is not an object of claims, or of deny and reason, or has a repeated member",
+        ),
         (
             "no JSON",
             Reply::Now(200, false, b"{".to_vec()),
-            "its answer is not an object of claims, or of deny and reason",
+            "its answer is not an object of claims, or of deny and reason, or has a repeated member",
         ),
         ("empty", says(&json!({})), "its answer neither has claims nor denies"),
         (

@@ -242,7 +242,7 @@ async fn a_revocation_is_kept_until_its_token_expires() {
     let world = world().await;
     let token = issue(&world, "billing", "j1").await;
     world.send_at(about(REVOKE, &token, "billing"), NOW + 5).await;
-    let row = StateRow::RevokedToken { jti: "j1".to_owned() };
+    let row = StateRow::RevokedToken { client_id: ClientId::parse("billing").unwrap(), jti: "j1".to_owned() };
     let lookups = mintlet::grant::Lookups { rows: vec![row.clone()], ..Default::default() };
     let store = DynamoDb::new(world.engine.sdk(), CLIENTS_TABLE, STATE_TABLE);
     let found = store.load(&lookups, NOW + 3599).await.unwrap().facts.state;

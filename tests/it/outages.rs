@@ -143,7 +143,7 @@ fn canceled(reasons: [&str; 2]) -> (u16, String) {
 
 fn twice() -> [Write; 2] {
     [("a", Reason::SecretExpired), ("b", Reason::SecretMismatch)].map(|(jti, lost)| Write::UseOnce {
-        row: StateRow::RevokedToken { jti: jti.to_owned() },
+        row: StateRow::RevokedToken { client_id: ClientId::parse("a").unwrap(), jti: jti.to_owned() },
         expires_at: NOW + 60,
         lost,
     })

@@ -28,7 +28,7 @@ fn store(engine: &Engine) -> DynamoDb {
 }
 
 fn row(jti: &str) -> StateRow {
-    StateRow::RevokedToken { jti: jti.to_owned() }
+    StateRow::RevokedToken { client_id: ClientId::parse("a").unwrap(), jti: jti.to_owned() }
 }
 
 fn once(jti: &str, lost: Reason) -> Write {

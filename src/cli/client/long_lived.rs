@@ -123,7 +123,7 @@ impl Target {
     async fn list_long_lived(&self, one: &One) -> Result<(), Failure> {
         let state = self.state().await?;
         let tokens = good(state.long_lived_tokens(&one.client_id).await?, moment::now());
-        let revoked = state.revoked(tokens.iter().map(|token| token.jti.as_str())).await?;
+        let revoked = state.revoked(&super::id(&one.client_id)?, tokens.iter().map(|token| token.jti.as_str())).await?;
         let status = |token: &LongLivedToken| if revoked.contains(&token.jti) { "revoked" } else { "good" };
         if self.json {
             let tokens: Vec<Value> = tokens
@@ -159,7 +159,11 @@ impl Target {
         let token = tokens.iter().find(|token| token.jti == jti).ok_or_else(|| {
             Failure::new(format!("client {} has no long-lived token {jti:?} that has not expired", one.client_id))
         })?;
-        let done = if state.revoke(token, now).await? { "revoked" } else { "was revoked already:" };
+        let done = if state.revoke(&super::id(&one.client_id)?, token, now).await? {
+            "revoked"
+        } else {
+            "was revoked already:"
+        };
         let answer = json!({"client_id": one.client_id, "jti": jti, "expires_at": token.expires_at});
         self.report(&answer, &format!("{done} {jti} of {}", one.client_id));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
-use ::http::header;
+use ::http::{HeaderName, header};
 use aws_smithy_runtime_api::{
     client::http::{HttpConnector as _, SharedHttpConnector},
     http::{Request, Response},
@@ -77,7 +77,8 @@ async fn read(response: Response) -> Result<Fetched, String> {
     if status != 200 {
         return Err(format!("an answer of HTTP status {status}"));
     }
-    let lifetime = lifetime(response.headers().get(header::CACHE_CONTROL.as_str()));
+    let header = |name: HeaderName| response.headers().get(name.as_str());
+    let lifetime = lifetime(header(header::CACHE_CONTROL), header(header::AGE));
     let body = Limited::new(response.into_body(), MAX_SET_BYTES).collect().await;
     let body = body.map_err(|_| "an answer over 64 KiB, or cut short".to_owned())?.to_bytes();
     Ok(Fetched { jwks: read_set(&body)?, lifetime })

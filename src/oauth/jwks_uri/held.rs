@@ -35,13 +35,15 @@ const MAX_LIFETIME: u64 = 24 * 60 * 60;
 // However many requests there are, and whatever keys they name.
 const ASKED_EVERY: u64 = 60;
 
-/// For how many seconds an answer is good by its `Cache-Control` (RFC 9111 section 5.2.2.1): five minutes at least, a day at most.
+/// For how many seconds an answer is good by its `Cache-Control` and `Age` (RFC 9111 sections 5.2.2.1 and 5.1): five minutes at least,
+/// a day at most.
 #[must_use]
-pub fn lifetime(cache_control: Option<&str>) -> u64 {
+pub fn lifetime(cache_control: Option<&str>, age: Option<&str>) -> u64 {
     let directives = cache_control.unwrap_or_default().split(',').map(|directive| directive.trim().split_once('='));
     let max_age = directives.flatten().find(|(name, _)| name.eq_ignore_ascii_case("max-age"));
     let seconds = max_age.and_then(|(_, value)| value.trim_matches('"').parse().ok()).unwrap_or(0_u64);
-    seconds.clamp(MIN_LIFETIME, MAX_LIFETIME)
+    let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or(0_u64);
+    seconds.saturating_sub(age).clamp(MIN_LIFETIME, MAX_LIFETIME)
 }
 
 impl Held {
@@ -129,7 +131,10 @@ mod tests {
             (Some("max-age=x"), 300),
             (Some("max-age"), 300),
         ] {
-            assert_eq!(lifetime(header), seconds, "{header:?}");
+            assert_eq!(lifetime(header, None), seconds, "{header:?}");
+        }
+        for (age, seconds) in [("600", 3000), ("0", 3600), ("3600", 300), ("18446744073709551615", 300), ("x", 3600)] {
+            assert_eq!(lifetime(Some("max-age=3600"), Some(age)), seconds, "{age}");
         }
     }
 
