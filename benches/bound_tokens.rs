@@ -1,7 +1,7 @@
-//! What a `DPoP` proof adds to a token: `TokenService::respond` with and without one, the client at hand and the `jti` stored
-//! nowhere, with nonces and without.
+//! What it adds to a token that it is bound to a key: `TokenService::respond` with and without a `DPoP` proof, with nonces and
+//! without, and with a client certificate; the client at hand and the `jti` stored nowhere.
 //!
-//! `cargo bench --bench dpop`. Figures are medians of several rounds, in microseconds of one thread; compare ratios, not machines.
+//! `cargo bench --bench bound_tokens`. Figures are medians of several rounds, in microseconds of one thread; compare ratios, not machines.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -27,8 +27,9 @@ use mintlet::{
         client::{Client, Lifetime},
         jwt::Alg,
     },
-    service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
+    service::{Call, Loaded, MutualTls, Settings, Store, StoreFault, TokenService, WriteFault},
 };
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -63,16 +64,44 @@ fn main() {
             (service(&ring, &client, false), call(Some(proof(alg, &key, None)))),
             (service(&ring, &client, true), call(Some(proof(alg, &key, Some(&nonce))))),
         ];
-        // Side by side, so that a busy machine is busy for all.
-        let mut figures = cases.each_ref().map(|_| Vec::new());
-        for _ in 0..ROUNDS {
-            for ((service, call), figures) in cases.iter().zip(&mut figures) {
-                figures.push(microseconds(service, call));
-            }
-        }
-        let [without, with, with_nonce] = figures.map(median);
+        let [without, with, with_nonce] = side_by_side(&cases);
         println!("{:<10}{without:>16.2}{with:>16.2}{with_nonce:>20.2}", alg.as_str());
     }
+    certificates();
+}
+
+fn certificates() {
+    let ring = RingDocument { keys: vec![KeyRecord::generate(Alg::ES256, 1).unwrap()], ..RingDocument::default() };
+    let certificate = CertificateParams::new(["bench.example.com".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+    let by_secret = json!({"client_id": "bench", "scope": "read write"});
+    let (by_secret, secret) = new_client(by_secret).unwrap();
+    let (by_certificate, _) = new_client(json!({
+        "client_id": "bench", "scope": "read write", "token_endpoint_auth_method": "tls_client_auth",
+        "tls_client_auth_san_dns": "bench.example.com", "tls_client_certificate_bound_access_tokens": true
+    }))
+    .unwrap();
+    let body = Ok(Bytes::from_static(b"grant_type=client_credentials&client_id=bench&scope=read"));
+    let cases = [
+        (service(&ring, &Arc::new(by_secret), false), call(secret.expose(), None)),
+        (
+            service(&ring, &Arc::new(by_certificate), false),
+            Call { client_certificate: Some(certificate), body, ..call("", None) },
+        ),
+    ];
+    let [secret, certificate] = side_by_side(&cases);
+    println!("\nby secret {secret:.2} us, by certificate, and bound to it, {certificate:.2} us");
+}
+
+// So that a busy machine is busy for all.
+fn side_by_side<const N: usize>(cases: &[(TokenService<AtHand, HeldKeys>, Call); N]) -> [f64; N] {
+    let mut figures = cases.each_ref().map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for ((service, call), figures) in cases.iter().zip(&mut figures) {
+            figures.push(microseconds(service, call));
+        }
+    }
+    figures.map(median)
 }
 
 fn service(ring: &RingDocument, client: &Arc<Client>, requires_dpop_nonce: bool) -> TokenService<AtHand, HeldKeys> {
@@ -83,7 +112,7 @@ fn service(ring: &RingDocument, client: &Arc<Client>, requires_dpop_nonce: bool)
         access_token_lifetime: Lifetime::default(),
         authorization_details_types: Vec::new(),
         requires_dpop_nonce,
-        mutual_tls: None,
+        mutual_tls: Some(MutualTls { base_url: None, origin_secret: None }),
     };
     let ring = Arc::new(Zeroizing::new(serde_json::to_vec(ring).unwrap()));
     TokenService::new(settings, AtHand(Arc::clone(client)), HeldKeys::new(Source::Inline(ring), 300))
