@@ -8,6 +8,8 @@
     reason = "a benchmark measures time, and stops if it cannot"
 )]
 
+mod support;
+
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use base64::{
@@ -21,34 +23,23 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use mintlet::{
     cli::merge::new_client,
     edge::keys::{HeldKeys, Source},
-    grant::{Facts, Lookups, Moment, Write},
+    grant::Moment,
     keyring::{KeyRecord, KeyRing, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
         jwt::Alg,
     },
-    service::{Call, Loaded, MutualTls, Settings, Store, StoreFault, TokenService, WriteFault},
+    service::{Call, MutualTls, Settings, TokenService},
 };
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use support::{AtHand, median};
+
 const NOW: u64 = 1_800_000_000;
 const ROUNDS: usize = 9;
 const ITERATIONS: u32 = 1000;
-
-/// A store that has the client in memory, and forgets what it is told to keep.
-struct AtHand(Arc<Client>);
-
-impl Store for AtHand {
-    async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
-        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)], ..Facts::default() }, ..Loaded::default() })
-    }
-
-    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
-        Ok(())
-    }
-}
 
 fn main() {
     println!("{:<10}{:>16}{:>16}{:>20}", "proof", "without us", "with us", "with a nonce us");
@@ -171,9 +162,4 @@ fn microseconds(service: &TokenService<AtHand, HeldKeys>, call: &Call) -> f64 {
         black_box(answer);
     }
     start.elapsed().as_secs_f64() * 1e6 / f64::from(ITERATIONS)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

@@ -10,6 +10,8 @@
     reason = "a benchmark measures time, and stops if it cannot"
 )]
 
+mod support;
+
 use std::{cell::RefCell, hint::black_box, sync::Arc, time::Instant};
 
 use aws_lc_rs::{
@@ -29,33 +31,22 @@ use mintlet::{
         dynamodb::{from_item, to_item},
         keys::{HeldKeys, Source},
     },
-    grant::{Facts, Lookups, Moment, TokenRequest, Write, decide},
+    grant::{Facts, Moment, TokenRequest, decide},
     keyring::{KeyRecord, RingDocument, SigningKey},
     oauth::{
         client::{Client, Lifetime},
         jwt::{Alg, Typ},
         vocabulary::Server,
     },
-    service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
+    service::{Call, Settings, TokenService},
 };
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use support::{AtHand, median};
+
 const NOW: u64 = 1_800_000_000;
 const ROUNDS: usize = 9;
-
-/// A store that has the client in memory, as the cache has.
-struct AtHand(Arc<Client>);
-
-impl Store for AtHand {
-    async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
-        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)], ..Facts::default() }, ..Loaded::default() })
-    }
-
-    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
-        Ok(())
-    }
-}
 
 fn main() {
     match std::env::args().skip_while(|argument| argument != "--part").nth(1) {
@@ -319,9 +310,4 @@ fn microseconds(iterations: u32, work: &dyn Fn()) -> f64 {
         work();
     }
     start.elapsed().as_secs_f64() * 1e6 / f64::from(iterations)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

@@ -8,6 +8,8 @@
     reason = "a benchmark measures time, and stops if it cannot"
 )]
 
+mod support;
+
 use std::{hint::black_box, sync::Arc, time::Instant};
 
 use futures_util::FutureExt as _;
@@ -16,33 +18,19 @@ use mintlet::{
     cli::merge::new_client,
     dialect::DIALECTS,
     edge::keys::{HeldKeys, Source},
-    grant::{Facts, Lookups, Moment, Write},
+    grant::Moment,
     keyring::{KeyRecord, RingDocument},
-    oauth::{
-        client::{Client, Lifetime},
-        jwt::Alg,
-    },
-    service::{Call, Loaded, Settings, Store, StoreFault, TokenService, WriteFault},
+    oauth::{client::Lifetime, jwt::Alg},
+    service::{Call, Settings, TokenService},
 };
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use support::{AtHand, median};
+
 const NOW: u64 = 1_800_000_000;
 const ROUNDS: usize = 9;
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-
-/// A store that has the client in memory, and no row.
-struct AtHand(Arc<Client>);
-
-impl Store for AtHand {
-    async fn load(&self, _: &Lookups, _: u64) -> Result<Loaded, StoreFault> {
-        Ok(Loaded { facts: Facts { clients: vec![Arc::clone(&self.0)], ..Facts::default() }, ..Loaded::default() })
-    }
-
-    async fn commit(&self, _: &[Write], _: u64) -> Result<(), WriteFault> {
-        Ok(())
-    }
-}
 
 fn main() {
     println!(
@@ -114,9 +102,4 @@ fn main() {
         let [token, introspect, as_jwt, revoke, exchange] = rounds.map(median);
         println!("{:<8}{token:>12.1}{introspect:>14.1}{as_jwt:>12.1}{revoke:>12.1}{exchange:>12.1}", alg.as_str());
     }
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
