@@ -22,7 +22,7 @@
 //! | `KEYS_CACHE_TTL` | seconds after which an instance reads the key ring again: 1 to 3600 | `300` |
 //! | `SECRET_EXPIRY_WARNING` | seconds before its expiry from which the use of a client secret is warned of: 0 (off) to 7776000 | `604800` |
 //! | `ROTATION_LEAD` | of the rotation function: seconds for which a new key is published before it signs: 14700 to 604800 | `86400` |
-//! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug` | `info` |
+//! | `LOG_LEVEL` | `error`, `warn`, `info` or `debug`; a release build has nothing finer than `info` | `info` |
 //! | `AWS_REGION` | the region (AWS Lambda sets it) | required |
 //! | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` | the credentials (AWS Lambda sets them) | the first two are required |
 //! | `AWS_CA_BUNDLE` | a PEM file of the roots to trust instead, for endpoints whose certificates are not Amazon's | Amazon's own roots |

@@ -166,6 +166,9 @@ class Stack:
         # A value of no characters is one that boto3 would not send, and MiniStack's nearest to none.
         client = self.cloud.client("secretsmanager", config=Config(parameter_validation=False))
         token = str(uuid.uuid4())
+        # On AWS a label is at one version; MiniStack would leave this one at the older version too.
+        if pending := self.staged().get("AWSPENDING"):
+            client.update_secret_version_stage(**self.secret, VersionStage="AWSPENDING", RemoveFromVersionId=pending)
         client.put_secret_value(**self.secret, ClientRequestToken=token, SecretString="", VersionStages=["AWSPENDING"])
         return token
 
