@@ -19,7 +19,7 @@ async fn main() -> ExitCode {
 
 async fn run(config: Config) -> Result<(), Error> {
     let handler = Arc::new(Handler::new(&config)?);
-    handler.warm_up().await;
+    handler.warm_up(&config.settings).await;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Event>| {
         let handler = Arc::clone(&handler);
         async move {

@@ -106,7 +106,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let config = config(&format!("http://{address}"), keys, engine.endpoint())?;
     telemetry::start_text(config.log_level);
     let handler = Arc::new(Handler::new(&config).map_err(Failure::new)?);
-    handler.warm_up().await;
+    handler.warm_up(&config.settings).await;
     if let Some(data_dir) = &mut data_dir {
         data_dir.announce(engine.endpoint(), &format!("http://{address}"))?;
     }

@@ -5,6 +5,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+
 use super::{
     aws::Connection,
     client_cache::CachedClients,
@@ -18,15 +21,14 @@ use super::{
 };
 use crate::{
     config::{Config, SigningKeys},
-    dialect::{Dialect, Response},
-    oauth::{client::ClientId, error::Reason, jwt::Typ},
-    service::{Answer, Call, Keys as _, KeysUnavailable, Record, StoreFault, TokenService},
+    dialect::{DIALECTS, Dialect, Response},
+    oauth::{error::Reason, jwt::Typ},
+    service::{Answer, Call, Keys as _, KeysUnavailable, Record, Settings, TokenService},
 };
 
 /// The token service over DynamoDB and the configured key source.
 pub struct Handler {
     service: TokenService<PublishedKeys<CachedClients<DynamoDb>, HttpSource>, HeldKeys, ClaimsHook>,
-    store: DynamoDb,
     keys: HeldKeys,
     secret_uses: SecretUses,
     cold: AtomicBool,
@@ -48,45 +50,35 @@ impl Handler {
             SigningKeys::Inline(json) => Source::Inline(Arc::clone(json)),
         };
         let keys = HeldKeys::new(source, config.keys_cache_ttl);
-        let cached = CachedClients::new(store.clone(), config.client_cache_ttl);
+        let cached = CachedClients::new(store, config.client_cache_ttl);
         let source = config.published_keys.as_ref().map(|it| (it.allowed.clone(), HttpSource::new(it.roots.clone())));
         let clients = PublishedKeys::new(cached, source);
         let hook = config.claims_hook.as_ref().map(|hook| aws.claims_hook(hook));
         Ok(Self {
             service: TokenService::new(config.settings.clone(), clients, keys.clone()).with_hook(hook),
-            store,
             keys,
             secret_uses,
             cold: AtomicBool::new(true),
         })
     }
 
-    /// Does once what requests do, so that the first one finds it done: fetches the keys and reads of DynamoDB, side by side,
-    /// draws randomness, and signs.
+    /// Does once what requests do, so that the first one finds it done: fetches the keys and signs, and side by side with that
+    /// refuses a client that there is not, which reads of DynamoDB.
     ///
     /// What fails is logged and tried again by the requests: a start during an outage needs no redeploy.
-    pub async fn warm_up(&self) {
-        let moment = moment::draw();
-        let now = moment.map_or(0, |moment| moment.now);
-        let read_a_client = async {
-            match ClientId::parse("mintlet-warm-up") {
-                Ok(id) => self.store.client(&id).await.map(|_| ()),
-                Err(_) => Ok(()),
-            }
-        };
-        let (ring, client) = tokio::join!(self.keys.ring(None, now), read_a_client);
+    pub async fn warm_up(&self, settings: &Settings) {
+        // Without it, no request is answered either.
+        let Ok(moment) = moment::draw() else { return };
+        let unknown = unknown_client(settings);
+        let (ring, refused) = tokio::join!(self.keys.ring(None, moment.now), self.service.respond(&unknown, &moment));
         match ring {
-            Ok(ring) => drop(ring.signer(None, now).map(|key| key.sign(Typ::AccessToken, b"{}"))),
+            Ok(ring) => drop(ring.signer(None, moment.now).map(|key| key.sign(Typ::AccessToken, b"{}"))),
             Err(KeysUnavailable(detail)) => {
                 tracing::error!(detail, "the key ring could not be read at the start");
             }
         }
-        if let Err(
-            StoreFault::Unavailable(detail)
-            | StoreFault::MalformedItem(detail)
-            | StoreFault::ClientKeysUnavailable(detail),
-        ) = client
-        {
+        // What there is to say of it besides its reason is a fault of the store.
+        if let Some(detail) = refused.record.detail {
             tracing::error!(detail, "the clients table could not be read at the start");
         }
     }
@@ -104,6 +96,29 @@ impl Handler {
         telemetry::log_request(&record, status, request_id, cold_start, secret_expires_in, took);
         self.secret_uses.note(&record, now);
         response
+    }
+}
+
+// A request of a client that there is not, as the first route that is on takes it.
+fn unknown_client(settings: &Settings) -> Call {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let dialect = DIALECTS.iter().find(|dialect| settings.dialects.contains(&dialect.name));
+    let body = if dialect.is_some_and(|dialect| dialect.policy.auth.post) {
+        "grant_type=client_credentials&client_id=mintlet-warm-up&client_secret=none"
+    } else {
+        // mintlet-warm-up:none
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Basic bWludGxldC13YXJtLXVwOm5vbmU="));
+        "grant_type=client_credentials"
+    };
+    Call {
+        method: Method::POST,
+        path: format!("{}{}", settings.base_path, dialect.map_or("/", |dialect| dialect.path)),
+        query: String::new(),
+        headers,
+        body: Ok(Bytes::from_static(body.as_bytes())),
+        origin: Some("https://mintlet-warm-up.invalid".to_owned()),
+        client_certificate: None,
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 
 use mintlet::{
     config::Config,
-    edge::{aws::Connection, dynamodb::DynamoDb},
+    dialect::DIALECTS,
+    edge::{aws::Connection, dynamodb::DynamoDb, handler::Handler},
     oauth::client::ClientId,
     service::StoreFault,
 };
@@ -91,17 +92,19 @@ where
     }
 }
 
-fn store(endpoint: String, bundle: Option<PathBuf>) -> DynamoDb {
+fn config(endpoint: String, more: impl IntoIterator<Item = (&'static str, String)>) -> Config {
     let vars = [
-        ("ISSUER", "https://auth.example.com".to_owned()),
         ("AWS_REGION", "eu-central-1".to_owned()),
         ("AWS_ACCESS_KEY_ID", "id".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
         ("AWS_ENDPOINT_URL", endpoint),
-        ("SIGNING_KEYS_SECRET_ID", "keys".to_owned()),
+        ("SIGNING_KEYS_FILE", "/nowhere".to_owned()),
     ];
-    let vars = vars.into_iter().chain(bundle.map(|path| ("AWS_CA_BUNDLE", path.to_str().unwrap().to_owned())));
-    let config = Config::from_vars(vars.map(|(name, value)| (name.to_owned(), value))).unwrap();
+    Config::from_vars(vars.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value))).unwrap()
+}
+
+fn store(endpoint: String, bundle: Option<PathBuf>) -> DynamoDb {
+    let config = config(endpoint, bundle.map(|path| ("AWS_CA_BUNDLE", path.to_str().unwrap().to_owned())));
     DynamoDb::new(Connection::new(&config.aws).unwrap().dynamodb(), "clients", "state")
 }
 
@@ -119,6 +122,16 @@ async fn a_connection_is_used_again() {
         look_up(&store).await.unwrap();
     }
     assert_eq!(*asked.lock().unwrap(), [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn the_start_looks_a_client_up_whichever_route_is_on() {
+    for dialect in &DIALECTS {
+        let (address, asked) = backend(&[NO_SUCH_CLIENT], None).await;
+        let config = config(format!("http://{address}"), [("DIALECTS", dialect.name.to_owned())]);
+        Handler::new(&config).unwrap().warm_up(&config.settings).await;
+        assert_eq!(*asked.lock().unwrap(), [0], "{}", dialect.name);
+    }
 }
 
 #[tokio::test]
