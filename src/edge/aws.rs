@@ -95,7 +95,7 @@ impl Connection {
 }
 
 // Says who asks, where CloudTrail shows it. The SDK's own says what features of it are in use, anew for each request, which takes
-// as much time as signing it does.
+// a third of what signing takes.
 #[derive(Debug)]
 struct UserAgent;
 

@@ -37,7 +37,7 @@ use tower_service::Service;
 /// What the program calls itself.
 pub const USER_AGENT: &str = concat!("mintlet/", env!("CARGO_PKG_VERSION"));
 
-// From the name to the open connection; the handshake of TLS is part of what the caller waits for at most.
+// Of TCP alone. Resolving the name and the handshake of TLS are part of what the caller waits for at most.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A connector whose TLS trusts those roots and no other, and which goes to no name that has an address which `takes` refuses.

@@ -93,4 +93,14 @@ mod tests {
         assert_eq!(AMAZON.map(|root| format!("{:?}", digest(&SHA256, root))), FINGERPRINTS);
         assert_eq!(of(None).unwrap().len(), 5);
     }
+
+    #[test]
+    fn a_bundle_is_trusted_alone() {
+        let root = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let bundle = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(bundle.path(), root.cert.pem()).unwrap();
+        assert_eq!(of(Some(bundle.path())).unwrap().len(), 1);
+        std::fs::write(bundle.path(), "no certificate").unwrap();
+        assert!(of(Some(bundle.path())).unwrap_err().ends_with("not certificates in PEM"));
+    }
 }

@@ -29,8 +29,8 @@ const FAILURE: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r
 const NO_ANSWER: &str = "";
 const NO_HTTP: &str = "SSH-2.0-OpenSSH\r\n\r\n";
 
-/// The connection that each request came over, counted from 0.
-type Asked = Arc<Mutex<Vec<usize>>>;
+/// The connection that each request came over, counted from 0; and how it named its sender.
+type Asked = Arc<Mutex<(Vec<usize>, Vec<String>)>>;
 /// What the requests are answered, one after the other; the last one again and again.
 type Replies = Arc<Mutex<VecDeque<&'static str>>>;
 
@@ -71,7 +71,11 @@ where
             if stream.read_line(&mut line).await.ok()? == 0 {
                 return None;
             }
-            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+            let line = line.to_lowercase();
+            if line.contains("user-agent:") {
+                noted.lock().unwrap().1.push(line.trim_end().to_owned());
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
             }
             if line == "\r\n" {
@@ -79,7 +83,7 @@ where
             }
         }
         stream.read_exact(&mut vec![0; length]).await.ok()?;
-        noted.lock().unwrap().push(connection);
+        noted.lock().unwrap().0.push(connection);
         let reply = {
             let mut replies = replies.lock().unwrap();
             if replies.len() > 1 { replies.pop_front()? } else { *replies.front()? }
@@ -121,7 +125,14 @@ async fn a_connection_is_used_again() {
     for _ in 0..3 {
         look_up(&store).await.unwrap();
     }
-    assert_eq!(*asked.lock().unwrap(), [0, 0, 0]);
+    assert_eq!(asked.lock().unwrap().0, [0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_request_names_its_sender_and_its_release_alone() {
+    let (address, asked) = backend(&[NO_SUCH_CLIENT], None).await;
+    look_up(&store(format!("http://{address}"), None)).await.unwrap();
+    assert_eq!(asked.lock().unwrap().1, [concat!("user-agent: mintlet/", env!("CARGO_PKG_VERSION"))]);
 }
 
 #[tokio::test]
@@ -130,7 +141,7 @@ async fn the_start_looks_a_client_up_whichever_route_is_on() {
         let (address, asked) = backend(&[NO_SUCH_CLIENT], None).await;
         let config = config(format!("http://{address}"), [("DIALECTS", dialect.name.to_owned())]);
         Handler::new(&config).unwrap().warm_up(&config.settings).await;
-        assert_eq!(*asked.lock().unwrap(), [0], "{}", dialect.name);
+        assert_eq!(asked.lock().unwrap().0, [0], "{}", dialect.name);
     }
 }
 
@@ -138,7 +149,7 @@ async fn the_start_looks_a_client_up_whichever_route_is_on() {
 async fn a_host_that_fails_is_not_asked_again() {
     let (address, asked) = backend(&[FAILURE, NO_SUCH_CLIENT], None).await;
     look_up(&store(format!("http://{address}"), None)).await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), [0, 1]);
+    assert_eq!(asked.lock().unwrap().0, [0, 1]);
 }
 
 #[tokio::test]
@@ -147,7 +158,7 @@ async fn a_connection_that_breaks_is_made_anew() {
     let store = store(format!("http://{address}"), None);
     look_up(&store).await.unwrap();
     look_up(&store).await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), [0, 0, 1]);
+    assert_eq!(asked.lock().unwrap().0, [0, 0, 1]);
 }
 
 #[tokio::test]
@@ -156,7 +167,7 @@ async fn what_does_not_speak_http_is_asked_once() {
     let fault = look_up(&store(format!("http://{address}"), None)).await.unwrap_err();
     let StoreFault::Unavailable(detail) = &fault else { panic!("{fault:?}") };
     assert!(detail.contains("invalid HTTP version"), "{detail}");
-    assert_eq!(*asked.lock().unwrap(), [0]);
+    assert_eq!(asked.lock().unwrap().0, [0]);
 }
 
 /// A root, and a server of 127.0.0.1 that it vouches for.
@@ -190,11 +201,11 @@ async fn a_bundle_alone_says_whom_to_trust() {
     look_up(&store(endpoint.clone(), bundle("ours", &ours))).await.unwrap();
     let both = format!("{another}{ours}");
     look_up(&store(endpoint.clone(), bundle("both", &both))).await.unwrap();
-    let asked_before = asked.lock().unwrap().len();
+    let asked_before = asked.lock().unwrap().0.len();
     for untrusting in [bundle("another", &another), None] {
         let fault = look_up(&store(endpoint.clone(), untrusting)).await.unwrap_err();
         let StoreFault::Unavailable(detail) = &fault else { panic!("{fault:?}") };
         assert!(detail.contains("invalid peer certificate: UnknownIssuer"), "{detail}");
     }
-    assert_eq!(asked.lock().unwrap().len(), asked_before);
+    assert_eq!(asked.lock().unwrap().0.len(), asked_before);
 }
